@@ -1,0 +1,1 @@
+"""The tests of hubbub; a folder for each part of it."""
