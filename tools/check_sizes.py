@@ -1,4 +1,4 @@
-"""Hold the house rule on sizes: a module has at most 400 lines, a function at most 40 beside its docstring."""
+"""Hold the house rule on sizes: a module has at most 400 lines, a function 40 beside its docstring."""
 
 import ast
 import sys
