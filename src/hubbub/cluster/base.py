@@ -1,0 +1,197 @@
+"""The ports of what nodes share and do not keep, and what every implementation guarantees.
+
+The log is the truth; what is here are hints. The bus may lose, repeat and reorder between nodes; within one
+node, what is published is delivered in the order of publishing, before `publish` returns or in the same turn of the
+loop. The registry forgets a node's connections when the node dies.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from hubbub.contract import events, objects
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connected socket and the user behind it: who acts. `connected_at` is in Unix milliseconds."""
+
+    socket_id: str
+    user_id: str
+    username: str
+    email: str | None
+    role: str
+    address: str
+    user_agent: str
+    connected_at: int
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user may see what concerns everybody."""
+        return self.role == "admin"
+
+
+class MessageNew(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed message, for everybody in its chat's room. `position` is its place in the order of all chats."""
+
+    message: objects.Message
+    position: int
+
+
+class ToRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """An event for all sockets in a chat's room but one."""
+
+    chat_id: str
+    event: events.Event
+    skip_socket: str | None = None
+    skip_user: str | None = None
+
+
+class ToUsers(msgspec.Struct, frozen=True, kw_only=True):
+    """An event for all sockets of some users; within a chat's room when `chat_id` is given."""
+
+    user_ids: frozenset[str]
+    event: events.Event
+    chat_id: str | None = None
+
+
+class ToEveryone(msgspec.Struct, frozen=True, kw_only=True):
+    """An event for all sockets but those of one user."""
+
+    event: events.Event
+    skip_user: str | None = None
+
+
+class Expel(msgspec.Struct, frozen=True, kw_only=True):
+    """A membership has ended: the user's sockets leave the chat's room."""
+
+    chat_id: str
+    user_id: str
+
+
+class CutOff(msgspec.Struct, frozen=True, kw_only=True):
+    """A user was switched off: all sockets of the user are disconnected."""
+
+    user_id: str
+
+
+type Telling = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
+
+
+class Bus(Protocol):
+    """Tells every node, this one included, what has happened."""
+
+    def publish(self, telling: Telling) -> None:
+        """Tell all subscribers. Never blocks and never raises."""
+
+    def subscribe(self, deliver: Callable[[Telling], None]) -> None:
+        """Have `deliver` called for everything told from now on; it must not block or raise."""
+
+
+class PresentUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A connected user. `connected_at` is that of the first socket still there, `newest` the latest socket."""
+
+    user_id: str
+    username: str
+    email: str | None
+    status: str
+    last_seen: int
+    connected_at: int
+    newest: Connection
+
+
+class StatusCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Connected users by status."""
+
+    online: int
+    away: int
+    busy: int
+
+
+class Occupancy(msgspec.Struct, frozen=True, kw_only=True):
+    """A room after somebody came or went.
+
+    `online` counts distinct users, `devices` the sockets of the user concerned; `changed` tells whether the socket
+    really came or went.
+    """
+
+    online: int
+    devices: int
+    changed: bool
+
+
+class TypingEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody is typing since `started_at` (Unix milliseconds)."""
+
+    user_id: str
+    username: str
+    chat_id: str
+    started_at: int
+
+
+class Registry(Protocol):
+    """Who is connected, who is in which room, who is typing: over all nodes.
+
+    Lists are ordered by user id and page by it: `after` is the last id of the page before, "" for the first page.
+    Counts are O(1).
+    """
+
+    async def connect(self, connection: Connection) -> bool:
+        """Add a socket; True when its user had none before."""
+
+    async def disconnect(self, connection: Connection) -> bool:
+        """Remove a socket, from its rooms too; True when it was its user's last."""
+
+    def touch(self, user_id: str, now: int) -> None:
+        """Note that a user has just done something (`last_seen`). A hint: it may be told to other nodes later."""
+
+    async def set_status(self, user_id: str, status: str) -> str | None:
+        """Set a present user's status; return the one before, or None when the user is not present."""
+
+    async def user(self, user_id: str) -> PresentUser | None:
+        """Return a present user."""
+
+    async def users(self, after: str, limit: int) -> list[PresentUser]:
+        """Return present users."""
+
+    async def count_users(self) -> int:
+        """Return the number of present users."""
+
+    async def status_counts(self) -> StatusCounts:
+        """Return the number of present users by status."""
+
+    async def enter(self, chat_id: str, connection: Connection) -> Occupancy:
+        """Put a socket into a room. It must be connected."""
+
+    async def leave(self, chat_id: str, connection: Connection) -> Occupancy:
+        """Take a socket out of a room, and its user out of the typing ones when no socket of the user is left."""
+
+    async def room_users(self, chat_id: str, after: str, limit: int) -> list[PresentUser]:
+        """Return the users in a room."""
+
+    async def room_count(self, chat_id: str) -> int:
+        """Return the number of distinct users in a room."""
+
+    async def start_typing(self, entry: TypingEntry) -> bool:
+        """Note that a user is typing; True when the user was not typing in that chat before."""
+
+    async def stop_typing(self, chat_id: str, user_id: str) -> bool:
+        """Note that a user has stopped; True when the user was typing in that chat."""
+
+    async def typing(self, chat_id: str) -> list[TypingEntry]:
+        """Return who is typing in a chat, the longest first."""
+
+    async def count_typing(self) -> int:
+        """Return the number of users typing, over all chats."""
+
+
+class Limiter(Protocol):
+    """Counts what users and addresses do, over all nodes."""
+
+    async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
+        """Count one attempt at `key`: at most `limit` in any `window` seconds succeed, exactly the first ones.
+
+        Returns None when this one may go on, otherwise the whole seconds (at least 1) after which one will. A refused
+        attempt does not count, but the first refused one starts a block of `block` seconds, when given, during which
+        all are refused.
+        """

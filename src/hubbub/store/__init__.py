@@ -1,0 +1,1 @@
+"""The durable truth: users, chats, the numbered log of messages, receipts and sessions."""

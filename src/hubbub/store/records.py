@@ -1,0 +1,165 @@
+"""What the store keeps, as plain records. Times are Unix milliseconds."""
+
+import msgspec
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered user, or one taken over from a foreign token (then without a password)."""
+
+    id: str
+    username: str
+    email: str | None
+    role: str
+    active: bool
+    created_at: int
+    last_seen: int | None = None
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A user together with the password's Argon2 hash; null for users who cannot log in with one."""
+
+    user: User
+    password_hash: str | None
+
+
+class Chat(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat. `last_seq` numbers its newest message (0 when none); `last_activity` is the last message or the creation."""
+
+    id: str
+    name: str
+    description: str | None
+    is_public: bool
+    created_by: str
+    created_at: int
+    archived_at: int | None
+    last_seq: int
+    last_activity: int
+    member_count: int
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's membership of a chat. Messages up to `joined_seq` were there before and do not count as unread."""
+
+    chat_id: str
+    user_id: str
+    role: str
+    joined_at: int
+    joined_seq: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a chat's log.
+
+    `seq` numbers the chat's messages 1, 2, 3, … in commit order. `position` orders the messages of all chats in
+    commit order too; it grows, but may have gaps.
+    """
+
+    id: str
+    chat_id: str
+    seq: int
+    position: int
+    user_id: str
+    username: str
+    content: str
+    type: str
+    client_message_id: str | None
+    created_at: int
+
+
+class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to append. `username` is the author's, to spare the log a look-up."""
+
+    id: str
+    chat_id: str
+    user_id: str
+    username: str
+    content: str
+    type: str
+    client_message_id: str | None
+    created_at: int
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed message; `duplicate` when its `client_message_id` had been appended before, and this is the first."""
+
+    message: Message
+    duplicate: bool
+
+
+class ChatView(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat as one user sees it. `member` is null for outsiders, and then `unread` is 0."""
+
+    chat: Chat
+    member: Member | None
+    unread: int
+
+
+class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat in a member's list."""
+
+    chat: Chat
+    unread: int
+    last_message: Message | None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A newly recorded receipt of one message, with the message's counts after it."""
+
+    message_id: str
+    seq: int
+    sender_id: str
+    delivered_count: int
+    read_count: int
+
+
+class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has received and who has read a message; never its sender. `updated_at` is null before the first receipt."""
+
+    delivered_to: list[str]
+    read_by: list[str]
+    updated_at: int | None
+
+
+class MessageTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages stored, and receipts of each kind, over all chats."""
+
+    messages: int
+    delivered: int
+    read: int
+
+
+class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
+    """What a socket leaves behind for its successor.
+
+    `positions` maps each joined chat to the `seq` up to which this client is known to have received (known: told
+    by the client, or confirmed by a heartbeat answer). `token_hash` is the current recovery token's, `spent_hash`
+    the one it replaced, good until the client has answered a heartbeat; `pid_hash` is the hash of Socket.IO's own
+    private id. `expires_at` moves with every save.
+    """
+
+    id: str
+    user_id: str
+    socket_id: str
+    token_hash: bytes | None
+    spent_hash: bytes | None
+    pid_hash: bytes | None
+    positions: dict[str, int]
+    connected_at: int
+    last_activity: int
+    expires_at: int
+
+
+class SessionTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """Recovery sessions that have not expired, those with a token, and the sum of their ages in milliseconds."""
+
+    sessions: int
+    tokens: int
+    total_age: int
+
+
+class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A refresh token that was handed out, by its hash."""
+
+    token_hash: bytes
+    user_id: str
+    expires_at: int
