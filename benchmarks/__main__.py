@@ -1,0 +1,117 @@
+"""`python -m benchmarks`: run the suite, show its progress, print the table, write the JSON."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import machine
+from benchmarks.peers import PEERS
+from benchmarks.peers.peer import Peer
+from benchmarks.processes import ROOT
+from benchmarks.report import print_report, write_json
+from benchmarks.scenarios import DEFAULT, SCENARIOS
+from benchmarks.scenarios.scenario import Case, Measurement
+from benchmarks.suite import Result, Schedule, run
+
+_RESULTS = ROOT / "benchmarks" / "results"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round: does it run, not how fast is it")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
+    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="measured in each round (4)")
+    parser.add_argument("--peer", action="append", choices=PEERS, help="only this one; may be repeated")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; may be repeated")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1 or arguments.seconds <= 0:
+        parser.error("--rounds and --seconds must be above zero")
+    return arguments
+
+
+def _schedule(arguments: argparse.Namespace, peers: tuple[Peer, ...], work: Path) -> Schedule:
+    cores = sorted(os.sched_getaffinity(0))
+    apart = len(cores) > 1
+    return Schedule(
+        peers=peers,
+        cases=tuple(case for name in arguments.scenario or DEFAULT for case in SCENARIOS[name]),
+        rounds=1 if arguments.quick else arguments.rounds,
+        warm=0.5 if arguments.quick else 1.0,
+        measure=1.0 if arguments.quick else arguments.seconds,
+        server_core=cores[0] if apart else None,
+        load_core=cores[1] if apart else None,
+        work=work,
+    )
+
+
+def _run(console: Console, schedule: Schedule) -> list[Result]:
+    """The suite with a bar for its progress, and a line for every measurement."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+        total = len(schedule.peers) * len(schedule.cases) * schedule.rounds
+        task = progress.add_task("", total=total)
+
+        def tell(peer: Peer, case: Case, number: int, phase: str) -> None:
+            progress.update(task, description=f"round {number}: {peer.title}, {case.name}: {phase}")
+
+        def record(peer: Peer, case: Case, number: int, measurement: Measurement) -> None:
+            found = ", ".join(
+                f"{measurement.values[metric.key]:{metric.form}} {metric.heading}"
+                for metric in case.metrics
+                if metric.key in measurement.values
+            )
+            line = found or f"INVALID: {'; '.join(measurement.objections)}"
+            console.print(f"round {number}: {peer.title}, {case.name}: {line}", markup=False, highlight=False)
+            progress.advance(task)
+
+        return run(schedule, tell, record)
+
+
+def main() -> int:
+    """Run what was asked for; 1 when a result is invalid or there is none."""
+    arguments = _arguments()
+    console = Console()
+    if not Path("/proc/self/schedstat").exists():
+        console.print("The benchmarks need Linux: they take CPU times and pin cores by its kernel's accounting.")
+        return 1
+    asked = [PEERS[name] for name in dict.fromkeys(arguments.peer or PEERS)]
+    skipped = {peer.name: reason for peer in asked if (reason := peer.missing())}
+    peers = tuple(peer for peer in asked if peer.name not in skipped)
+    began = time.strftime("%Y%m%d-%H%M%S")
+    _RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=_RESULTS) as work:
+        schedule = _schedule(arguments, peers, Path(work))
+        facts = {
+            "command": machine.command(),
+            "began": machine.now(),
+            "machine": machine.facts(Path(work)),
+            "versions": {peer.name: peer.versions() for peer in peers},
+            "conditions": {
+                "rounds": schedule.rounds,
+                "warm_seconds": schedule.warm,
+                "measured_seconds": schedule.measure,
+                "server_core": schedule.server_core,
+                "load_core": schedule.load_core,
+            },
+            "skipped": skipped,
+        }
+        if schedule.load_core is None:
+            console.print("There is one core here: server and load share it, and the figures say little.")
+        else:
+            os.sched_setaffinity(0, {schedule.load_core})
+        results = _run(console, schedule)
+    path = _RESULTS / f"{began}.json"
+    write_json(path, facts, results)
+    print_report(console, results, skipped)
+    console.print(f"written to {path.relative_to(ROOT)}")
+    return 1 if not results or any(result.objections for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""`python -m benchmarks.floor.server`: one `send(2)` per delivery and as little else as the load generator allows.
+
+One room, no checks, no memory of anything, blocking sockets: what the kernel asks for delivering without
+batching, in the smallest Python loop around it.
+"""
+
+import base64
+import hashlib
+import json
+import select
+import socket
+from dataclasses import dataclass, field
+
+from benchmarks.load.wire import frame
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_FIELDS = {
+    "id": "00000000-0000-7000-8000-000000000000",
+    "type": "text",
+    "chatId": "00000000-0000-7000-8000-000000000000",
+    "userId": "user-0",
+    "createdAt": "2025-01-09T21:30:00.000Z",
+    "user": {"id": "user-0", "username": "user-0"},
+}
+_HEAD = b'42/chat,["message:new",' + json.dumps(_FIELDS, separators=(",", ":")).encode()[:-1]
+
+
+@dataclass(slots=True)
+class Client:
+    """A connection and the bytes of it that are not a whole frame yet."""
+
+    sock: socket.socket
+    pending: bytes = b""
+    upgraded: bool = False
+
+
+@dataclass(slots=True)
+class FloorServer:
+    """Serves until it is killed. `members` are the clients that joined, in that order."""
+
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=1024))
+    members: list[Client] = field(default_factory=list)
+    seq: int = 0
+
+    def run(self) -> None:
+        """Print the address and serve."""
+        clients: dict[int, Client] = {}
+        poll = select.epoll()
+        poll.register(self.listener, select.EPOLLIN)
+        print(f"listening on http://127.0.0.1:{self.listener.getsockname()[1]}", flush=True)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == self.listener.fileno():
+                    sock, _ = self.listener.accept()
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    clients[sock.fileno()] = Client(sock)
+                    poll.register(sock, select.EPOLLIN)
+                elif not self._read(clients[descriptor]):
+                    client = clients.pop(descriptor)
+                    poll.unregister(descriptor)
+                    if client in self.members:
+                        self.members.remove(client)
+                    client.sock.close()
+
+    def deliver(self, message: bytes) -> None:
+        """The loop that is measured."""
+        for client in self.members:
+            client.sock.send(message)
+
+    def _read(self, client: Client) -> bool:
+        received = client.sock.recv(65536)
+        client.pending += received
+        if not client.upgraded:
+            self._upgrade(client)
+        while len(client.pending) >= 6:
+            head = client.pending
+            size, mask = head[1] & 127, 2
+            if size == 126:
+                size, mask = int.from_bytes(head[2:4], "big"), 4
+            end = mask + 4 + size
+            if len(head) < end:
+                break
+            key = int.from_bytes((head[mask : mask + 4] * (size // 4 + 1))[:size], "big")
+            client.pending = head[end:]
+            self._packet(client, (int.from_bytes(head[mask + 4 : end], "big") ^ key).to_bytes(size, "big"))
+        return bool(received)
+
+    def _upgrade(self, client: Client) -> None:
+        head, end, client.pending = client.pending.partition(b"\r\n\r\n")
+        if not end:
+            client.pending = head
+            return
+        key = next(line[18:].strip() for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key:"))
+        accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+        client.sock.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            + frame(b'0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}')
+        )  # fmt: skip
+        client.upgraded = True
+
+    def _packet(self, client: Client, payload: bytes) -> None:
+        if payload.startswith(b"40/chat,"):
+            client.sock.send(frame(b'40/chat,{"sid":"floor"}'))
+        elif payload.startswith(b"42/chat,"):
+            number, _, rest = payload[8:].partition(b"[")
+            event, request = json.loads(b"[" + rest)
+            if event == "join:chat":
+                self.members.append(client)
+            else:
+                self.seq += 1
+                own = json.dumps(
+                    {"content": request["content"], "seq": self.seq, "clientMessageId": request["clientMessageId"]},
+                    separators=(",", ":"),
+                )
+                self.deliver(frame(_HEAD + b"," + own[1:].encode() + b"]"))
+            client.sock.send(frame(b'43/chat,%b[{"success":true}]' % number))
+
+
+if __name__ == "__main__":
+    FloorServer().run()

@@ -1,0 +1,44 @@
+"""Whether a tally may be printed as a number."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from benchmarks.load.plan import Tally
+
+OWN_LIMIT: Final = 0.85
+"""Share of the time above which the load generator may have been what was measured..."""
+SERVER_SATURATED: Final = 0.9
+"""...unless the server had no time left either."""
+
+
+def objections(tally: Tally) -> tuple[str, ...]:
+    """Everything that makes the result invalid; empty when it is good."""
+    return (*_wrong_counts(tally), *_bottleneck(tally))
+
+
+def _wrong_counts(tally: Tally) -> Iterator[str]:
+    for count, what in (
+        (tally.lost, "lost"),
+        (tally.repeated, "delivered twice"),
+        (tally.swapped, "out of order"),
+    ):
+        if count:
+            yield f"{count} deliveries {what}"
+    if tally.acknowledged != tally.sent:
+        yield f"{tally.sent} messages sent but {tally.acknowledged} acknowledged"
+    if tally.broadcast > tally.sent:
+        yield f"{tally.sent} messages sent but {tally.broadcast} broadcast"
+    if not tally.deliveries:
+        yield "nothing was delivered"
+    yield from tally.problems
+
+
+def _bottleneck(tally: Tally) -> Iterator[str]:
+    """A process is busy while it runs or waits for its core: a starved load generator measures itself too."""
+    own = (tally.own_cpu + tally.own_waited) / tally.seconds
+    server = (tally.server_cpu + tally.server_waited) / tally.seconds
+    if own > OWN_LIMIT and server < SERVER_SATURATED:
+        yield (
+            f"the load generator was the bottleneck: busy {own:.0%} of the time, "
+            f"the server only {server:.0%}"
+        )

@@ -1,0 +1,8 @@
+"""The servers that are compared, by name; the first one is ours."""
+
+from benchmarks.peers.floor import Floor
+from benchmarks.peers.hubbub import Hubbub
+from benchmarks.peers.node import Node
+from benchmarks.peers.peer import Peer
+
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (Hubbub(), Node(), Floor())}

@@ -1,0 +1,103 @@
+"""hubbub as it is run: `hubbub serve` with authentication, membership and a durable log on disk.
+
+Only the rates are off, since the load comes from one address. Users come with their tokens, the chat is made
+over HTTP, everything else is the default.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import jwt
+
+from benchmarks.peers.peer import Room, Venue
+from benchmarks.processes import ROOT, Address, PeerError, serving
+
+_RATES: Final = ("CONNECTION", "MESSAGE", "TYPING", "REQUEST")
+_LIBRARIES: Final = ("uvicorn", "uvloop", "websockets", "msgspec", "sqlalchemy")
+_TOKEN_SECONDS: Final = 86_400
+
+
+def _environment(folder: Path, secret: str) -> dict[str, str]:
+    """No setting of the surroundings gets in; the source tree does."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")}
+    return {
+        **inherited,
+        "PYTHONPATH": str(ROOT / "src"),
+        "HUBBUB_HOST": "127.0.0.1",
+        "HUBBUB_PORT": "0",
+        "HUBBUB_DATA_DIR": str(folder / "data"),
+        "HUBBUB_JWT_SECRET": secret,
+        **{f"HUBBUB_{rate}_RATE": "off" for rate in _RATES},
+    }
+
+
+def _token(number: int, secret: str) -> str:
+    claims = {
+        "sub": f"user-{number}",
+        "username": f"user-{number}",
+        "email": f"user-{number}@example.com",
+        "role": "user",
+        "exp": int(time.time()) + _TOKEN_SECONDS,
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def _make_chat(address: Address, token: str) -> str:
+    """A public chat, so that every user may join it; its id."""
+    request = urllib.request.Request(  # noqa: S310 - our own server, over http
+        f"http://{address.host}:{address.port}/api/v1/chats",
+        json.dumps({"name": "Benchmark", "isPublic": True}).encode(),
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - as above
+            chat = json.load(response)
+    except urllib.error.HTTPError as error:
+        raise PeerError(f"POST /api/v1/chats: {error.code} {error.read()[:300]!r}") from error
+    return str(chat["id"])
+
+
+class Hubbub:
+    """This project's server, out of this checkout."""
+
+    name = "hubbub"
+    title = "hubbub"
+
+    def missing(self) -> str | None:
+        """Its own dependencies."""
+        absent = [name for name in _LIBRARIES if find_spec(name) is None]
+        return f"not installed here: {', '.join(absent)}; run `make install`" if absent else None
+
+    def versions(self) -> dict[str, str]:
+        """Of Python, hubbub and the libraries on the way of a message."""
+        versions = {"python": sys.version.split()[0]}
+        for name in ("hubbub", *_LIBRARIES):
+            try:
+                versions[name] = version(name)
+            except PackageNotFoundError:
+                versions[name] = "not installed as a package"
+        return versions
+
+    @contextmanager
+    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
+        """A server with a new database, writer thread and all on one core."""
+        secret = secrets.token_hex(32)
+
+        def room(members: int) -> Room:
+            tokens = [_token(number, secret) for number in range(members)]
+            return Room(_make_chat(address, tokens[0]), tuple({"token": token} for token in tokens))
+
+        command = (sys.executable, "-m", "hubbub", "serve")
+        with serving(command, folder, core, _environment(folder, secret)) as address:
+            yield Venue(address, room)

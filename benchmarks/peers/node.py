@@ -1,0 +1,52 @@
+"""Node's `socket.io` from npm, everything in memory and nothing checked: `benchmarks/node/server.mjs`."""
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from benchmarks.peers.peer import Room, Venue
+from benchmarks.processes import ROOT, serving
+
+_FOLDER: Final = ROOT / "benchmarks" / "node"
+
+
+def _room(members: int) -> Room:
+    users = tuple({"userId": f"user-{number}", "username": f"user-{number}"} for number in range(members))
+    return Room(str(uuid.uuid4()), users)
+
+
+class Node:
+    """Socket.IO's own server."""
+
+    name = "node"
+    title = "Node socket.io"
+
+    def missing(self) -> str | None:
+        """Node itself, or the packages that `npm ci` installs."""
+        if shutil.which("node") is None:
+            return "there is no `node` here"
+        if not (_FOLDER / "node_modules" / "socket.io").is_dir():
+            return "its packages are not installed: run `npm ci` in benchmarks/node"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Of Node, the server and its WebSocket library."""
+        node = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout
+        versions = {"node": node.strip()}
+        for package in ("socket.io", "engine.io", "ws"):
+            manifest = json.loads((_FOLDER / "node_modules" / package / "package.json").read_text())
+            versions[package] = manifest["version"]
+        return versions
+
+    @contextmanager
+    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
+        """One process; a room is whatever its clients agree to call it."""
+        command = ("node", str(_FOLDER / "server.mjs"))
+        with serving(command, folder, core, {**os.environ, "NODE_ENV": "production"}) as address:
+            yield Venue(address, _room)
