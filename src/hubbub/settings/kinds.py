@@ -105,15 +105,17 @@ RATE: Kind[Rate | None] = Kind(
 )
 
 
-def integer(at_least: int, at_most: int) -> Kind[int]:
-    """A whole number between two bounds, both allowed."""
+def integer(at_least: int, at_most: int | None = None) -> Kind[int]:
+    """A whole number between two bounds, both allowed; without the upper one, 18 digits at most."""
+    most = 10**18 - 1 if at_most is None else at_most
+    bounds = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
 
     def parse(text: str) -> int:
-        if INTEGER_TEXT.fullmatch(text) is None or not at_least <= int(text) <= at_most:
+        if INTEGER_TEXT.fullmatch(text) is None or not at_least <= int(text) <= most:
             raise ValueError(text)
         return int(text)
 
-    return Kind("NUMBER", f"a whole number from {at_least} to {at_most}", parse, str)
+    return Kind("NUMBER", f"a whole number {bounds}", parse, str)
 
 
 def _parse_share(text: str) -> float:

@@ -10,7 +10,6 @@ from hubbub.settings.kinds import Kind, Network, Rate, duration, integer
 
 T = TypeVar("T")
 
-MANY = 10**9
 SIGNATURES = (
     *("HS256", "HS384", "HS512"),
     *("RS256", "RS384", "RS512"),
@@ -96,10 +95,12 @@ class Settings:
     ping_interval: float = row(25.0, duration("100ms"), "Time between heartbeats")
     ping_timeout: float = row(20.0, duration("100ms"), "How long a heartbeat may stay unanswered")
     connect_timeout: float = row(10.0, duration("100ms"), "How long a connection may take to log in")
-    max_payload: int = row(1_000_000, integer(1024, 2**30), "Largest packet or request body, in bytes")
+    max_payload: int = row(
+        1_000_000, integer(1024, 1_073_741_824), "Largest packet or request body, in bytes"
+    )
     max_outbox_bytes: int = row(
         4_194_304,
-        integer(65_536, 2**40),
+        integer(65_536),
         "Unsent bytes at which a client that reads too slowly is disconnected",
     )
 
@@ -111,13 +112,13 @@ class Settings:
     )
     online_list_limit: int = row(100, integer(1, 1000), "Users in a broadcast list; more are cut and told so")
     typing_broadcast_limit: int = row(
-        1000, integer(0, MANY), "Online users of a room beyond which typing is not broadcast"
+        1000, integer(0), "Online users of a room beyond which typing is not broadcast"
     )
     receipt_broadcast_limit: int = row(
-        100, integer(0, MANY), "Online users of a room beyond which receipts go to the sender only"
+        100, integer(0), "Online users of a room beyond which receipts go to the sender only"
     )
     presence_broadcast_limit: int = row(
-        1000, integer(0, MANY), "Connected users beyond which presence goes to those who share a chat only"
+        1000, integer(0), "Connected users beyond which presence goes to those who share a chat only"
     )
     presence_details: str = row(
         "self", kinds.choice("self", "everyone"), "Who sees a user's e-mail, address and agent, beside admins"
@@ -143,12 +144,10 @@ class Settings:
     )
     health_loop_lag_warning: float = row(0.1, duration("1ms"), "Event-loop lag worth a warning")
     health_loop_lag_critical: float = row(1.0, duration("1ms"), "Event-loop lag that is critical")
-    health_memory_warning: int = row(1_073_741_824, integer(1, 2**60), "Resident bytes worth a warning")
-    health_memory_critical: int = row(2_147_483_648, integer(1, 2**60), "Resident bytes that are critical")
-    health_backlog_warning: int = row(67_108_864, integer(1, 2**60), "Unsent bytes in all worth a warning")
-    health_backlog_critical: int = row(
-        268_435_456, integer(1, 2**60), "Unsent bytes in all that are critical"
-    )
+    health_memory_warning: int = row(1_073_741_824, integer(1), "Resident bytes worth a warning")
+    health_memory_critical: int = row(2_147_483_648, integer(1), "Resident bytes that are critical")
+    health_backlog_warning: int = row(67_108_864, integer(1), "Unsent bytes in all worth a warning")
+    health_backlog_critical: int = row(268_435_456, integer(1), "Unsent bytes in all that are critical")
 
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
