@@ -16,12 +16,12 @@ help: ## Show this list
 	@echo "hubbub: make <target>   (ARGS='...' is passed on to run, test and bench)"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/run.stamp ## Make .venv and install hubbub with its pinned dependencies
+install: $(VENV)/hubbub.stamp ## Make .venv and install hubbub with its pinned dependencies
 
-run: $(VENV)/run.stamp ## Serve on http://127.0.0.1:3001 in the development profile
+run: $(VENV)/hubbub.stamp ## Serve on http://127.0.0.1:3001 in the development profile
 	@exec $(BIN)/hubbub serve --dev $(ARGS)
 
-test: $(VENV)/dev.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
+test: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types, import rules and sizes
@@ -34,7 +34,7 @@ lint: $(VENV)/dev.stamp ## Check style, types, import rules and sizes
 check: ## Exactly what CI runs: lint and test
 	@.ci/run
 
-bench: $(VENV)/dev.stamp $(if $(NODE),node-peers) ## Measure hubbub and its peers side by side
+bench: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),node-peers) ## Measure hubbub and its peers side by side
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Pin the dependencies anew, at their newest (needs uv, and npm; for maintainers)
@@ -68,13 +68,17 @@ $(BIN)/pip:
 	@echo "Making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/pip
+# A stamp is as old as the last time that its lock file was installed.
+$(VENV)/run.stamp: requirements/run.txt | $(BIN)/pip
 	@echo "Installing the pinned dependencies"
 	@$(BIN)/python -m pip install --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/hubbub.stamp: pyproject.toml $(VENV)/run.stamp
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp | $(VENV)/hubbub.stamp
 	@echo "Installing the pinned tools for tests and lint"
 	@$(BIN)/python -m pip install --require-hashes -r requirements/dev.txt
 	@touch $@
