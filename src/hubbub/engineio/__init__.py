@@ -1,0 +1,36 @@
+"""Engine.IO v4 for servers: WebSocket and HTTP long-polling under one session, with heartbeat and upgrade.
+
+Write an `Application`, give it to an `Engine`, and run that with uvicorn::
+
+    engine = Engine(EngineConfig(path="/engine.io/"), application)
+    uvicorn.Config(engine, ws=engine.websocket, proxy_headers=False, lifespan="off")
+
+Messages are prepared once (`prepare_text`, `prepare_binary`) and sent to any number of sessions.
+"""
+
+from hubbub.engineio import closing
+from hubbub.engineio.closing import CloseReason
+from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.engine import Engine
+from hubbub.engineio.packets import PacketError, Prepared, prepare_binary, prepare_text
+from hubbub.engineio.registry import Registry
+from hubbub.engineio.requests import Handshake
+from hubbub.engineio.session import Application, Session
+from hubbub.engineio.timers import Expiring, Timers
+
+__all__ = [
+    "Application",
+    "CloseReason",
+    "Engine",
+    "EngineConfig",
+    "Expiring",
+    "Handshake",
+    "PacketError",
+    "Prepared",
+    "Registry",
+    "Session",
+    "Timers",
+    "closing",
+    "prepare_binary",
+    "prepare_text",
+]

@@ -1,0 +1,97 @@
+"""The door: what every request must pass before it reaches a session, the same on every method and
+transport.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hubbub.engineio import refusals
+from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.origins import client_address, origin_allowed
+from hubbub.engineio.packets import OPEN, Prepared, prepare_control
+from hubbub.engineio.refusals import Refusal
+from hubbub.engineio.registry import Registry
+from hubbub.engineio.requests import Request, parse_query
+from hubbub.engineio.session import Session
+
+_PROTOCOL_VERSION = "4"
+_TRANSPORTS = frozenset(("polling", "websocket"))
+_MAX_QUERY = 4096
+
+# Called with the client's address, its User-Agent and why it was refused.
+RefusedListener = Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that passed. `session` is None when it asks for a new one."""
+
+    address: str
+    session: Session | None
+
+
+class Door:
+    """Checks requests; a refused one is told to the listener, so that failures can be counted."""
+
+    def __init__(self, config: EngineConfig, registry: Registry, refused: RefusedListener | None) -> None:
+        self._config = config
+        self._registry = registry
+        self._refused = refused
+        path = config.path.rstrip("/")
+        self._paths = frozenset((path, path + "/"))
+
+    def enter(self, request: Request, transport: str) -> Admission | Refusal:
+        """Check a request that came by `transport`: its path, origin, query and session, in this order."""
+        address = client_address(request, self._config)
+        outcome = self.check_origin(request) or self._find(request, transport, address)
+        if isinstance(outcome, Refusal) and self._refused is not None:
+            self._refused(address, request.headers.get("user-agent", ""), outcome.message)
+        return outcome
+
+    def check_origin(self, request: Request) -> Refusal | None:
+        """Check what a CORS preflight must pass, too: path and origin."""
+        if request.path not in self._paths:
+            return refusals.UNKNOWN_PATH
+        return None if origin_allowed(request, self._config) else refusals.FOREIGN_ORIGIN
+
+    def _find(self, request: Request, transport: str, address: str) -> Admission | Refusal:
+        query = _read_query(request, transport)
+        if isinstance(query, Refusal):
+            return query
+        if "sid" in query:
+            session = self._registry.get(query["sid"])
+            return refusals.UNKNOWN_SESSION if session is None else Admission(address, session)
+        if request.method != "GET":
+            return refusals.BAD_METHOD
+        return self._registry.check_room(address) or Admission(address, None)
+
+
+def open_packet(session: Session, config: EngineConfig) -> Prepared:
+    """The OPEN packet, spec section "Handshake"."""
+    facts = {
+        "sid": session.sid,
+        "upgrades": ["websocket"] if session.transport == "polling" else [],
+        "pingInterval": round(config.ping_interval * 1000),
+        "pingTimeout": round(config.ping_timeout * 1000),
+        "maxPayload": config.max_payload,
+    }
+    return prepare_control(OPEN, json.dumps(facts, separators=(",", ":")))
+
+
+def _read_query(request: Request, transport: str) -> dict[str, str] | Refusal:
+    """The query's fields, when they fit the protocol (spec section "Query parameters")."""
+    if len(request.raw_query) > _MAX_QUERY:
+        return refusals.QUERY_TOO_LONG
+    try:
+        query = parse_query(request.raw_query)
+    except ValueError:
+        return refusals.BAD_REQUEST
+    if query.get("transport") not in _TRANSPORTS:
+        return refusals.UNKNOWN_TRANSPORT
+    if query.get("EIO") != _PROTOCOL_VERSION:
+        return refusals.UNKNOWN_VERSION
+    # JSONP (`j`) went with protocol version 3; it would let any page read the answers.
+    if query["transport"] != transport or "j" in query:
+        return refusals.BAD_REQUEST
+    return query

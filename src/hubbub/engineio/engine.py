@@ -1,0 +1,75 @@
+"""The engine: puts the parts together and is what a server runs.
+
+`engine` is an ASGI application for polling, `engine.websocket` goes to `uvicorn.Config(ws=...)` and
+`engine.http` to `uvicorn.Config(http=...)`; both transports share the door, the sessions and the timers.
+"""
+
+import asyncio
+from functools import partial
+from typing import cast
+
+from hubbub.engineio.closing import SERVER_SHUTDOWN, CloseReason
+from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.door import Door, RefusedListener
+from hubbub.engineio.flusher import Flusher
+from hubbub.engineio.parts import Parts
+from hubbub.engineio.polling import Polling, Receive, Scope, Send
+from hubbub.engineio.registry import Registry
+from hubbub.engineio.session import Application
+from hubbub.engineio.timers import Timers
+from hubbub.engineio.websocket import WebSocket
+
+# The timers' tick: this share of the shortest of the heartbeat's times, at most a quarter of a second.
+_TICKS_PER_TIME = 20
+_LONGEST_TICK = 0.25
+
+
+class Engine:
+    """An Engine.IO v4 server without a socket of its own.
+
+    `refused(address, user_agent, why)` is called for each request that is turned away at the door. Run
+    uvicorn with `proxy_headers=False`: the engine reads those headers itself, the same on both transports.
+    """
+
+    def __init__(
+        self, config: EngineConfig, application: Application, refused: RefusedListener | None = None
+    ) -> None:
+        flusher = Flusher()
+        self.timers = Timers(
+            min(_LONGEST_TICK, min(config.ping_interval, config.ping_timeout) / _TICKS_PER_TIME)
+        )
+        self.sessions = Registry(config, application, self.timers, flusher.wake)
+        door = Door(config, self.sessions, refused)
+        self._parts = Parts(config, door, self.sessions, self.timers, flusher.frames)
+        self._polling = Polling(self._parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; another path than the engine's is answered 404."""
+        await self._polling(scope, receive, send)
+
+    @property
+    def websocket(self) -> type[asyncio.Protocol]:
+        """What makes the protocol of one WebSocket connection, for `uvicorn.Config(ws=engine.websocket)`."""
+        return cast("type[asyncio.Protocol]", partial(WebSocket, self._parts))
+
+    def stop_accepting(self) -> None:
+        """Refuse new sessions with 503 from now on; those that exist go on."""
+        self.sessions.accepting = False
+
+    async def close_all(self, reason: CloseReason = SERVER_SHUTDOWN, timeout: float = 5.0) -> None:
+        """End every session after flushing it, and wait until the clients have hung up.
+
+        WebSockets get the reason's close code, polls a CLOSE packet. What is left after `timeout` seconds is
+        cut off.
+        """
+        self.stop_accepting()
+        for session in self.sessions:
+            session.close(reason)
+        try:
+            async with asyncio.timeout(timeout):
+                await self.sessions.wait_empty()
+        except TimeoutError:
+            for session in self.sessions:
+                session.fail(reason)
+            for socket in list(self.sessions.sockets):
+                socket.abort()

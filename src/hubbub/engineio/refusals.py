@@ -1,0 +1,37 @@
+"""What a refused request is answered: one table, the same over HTTP and for a WebSocket upgrade."""
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is not success. `code` is the number that Engine.IO clients know, where there is one."""
+
+    status: HTTPStatus
+    message: str
+    code: int = 3
+
+    @property
+    def body(self) -> bytes:
+        """The JSON body, in the shape the reference server uses."""
+        return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
+
+
+UNKNOWN_PATH = Refusal(HTTPStatus.NOT_FOUND, "Not found")
+QUERY_TOO_LONG = Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "Query too long")
+UNKNOWN_TRANSPORT = Refusal(HTTPStatus.BAD_REQUEST, "Transport unknown", 0)
+UNKNOWN_SESSION = Refusal(HTTPStatus.BAD_REQUEST, "Session ID unknown", 1)
+BAD_METHOD = Refusal(HTTPStatus.BAD_REQUEST, "Bad handshake method", 2)
+BAD_REQUEST = Refusal(HTTPStatus.BAD_REQUEST, "Bad request", 3)
+FOREIGN_ORIGIN = Refusal(HTTPStatus.FORBIDDEN, "Forbidden", 4)
+UNKNOWN_VERSION = Refusal(HTTPStatus.BAD_REQUEST, "Unsupported protocol version", 5)
+OVERLAP = Refusal(HTTPStatus.BAD_REQUEST, "Another request of this session is active")
+UPGRADED = Refusal(HTTPStatus.BAD_REQUEST, "The session has moved to another transport")
+BAD_PAYLOAD = Refusal(HTTPStatus.BAD_REQUEST, "Invalid payload")
+BODY_TOO_BIG = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large")
+BODY_TOO_SLOW = Refusal(HTTPStatus.REQUEST_TIMEOUT, "Payload not received in time")
+BODY_ENCODED = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Compressed payloads are not supported")
+STOPPING = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down")
+TOO_MANY_SESSIONS = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many sessions")

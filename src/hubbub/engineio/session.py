@@ -1,0 +1,449 @@
+"""One client's session, without I/O: state, heartbeat, upgrade, bounded outbox.
+
+Drivers (`polling`, `websocket`) hand in what arrived (`receive`, `receive_binary`, `probe`) and carry out
+what the session decides through its `Wire`; the application sends by `send`, which only appends: the outbox
+is flushed once at the end of the event loop's turn, one write for all it holds. Time comes in by
+`heartbeat(now)`.
+"""
+
+import logging
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from hubbub.engineio import closing
+from hubbub.engineio.closing import CloseReason
+from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.packets import (
+    CLOSE,
+    MESSAGE,
+    PING,
+    PING_PACKET,
+    PONG,
+    PROBE,
+    PROBE_ANSWER,
+    UPGRADE,
+    PacketError,
+    Prepared,
+    decode,
+)
+from hubbub.engineio.requests import Handshake
+
+log = logging.getLogger(__name__)
+
+# Frames that carry nothing (unasked PONGs, WebSocket pings and pongs) allowed between two heartbeats.
+IDLE_FRAMES = 10_000
+
+# Share of the ping timeout that a client has at least, when a busy server sent the PING late.
+_LATE_PING_GRACE = 0.75
+
+
+class State(Enum):
+    """Where a session stands in its life."""
+
+    OPEN = "open"
+    CLOSING = "closing"  # close() was called; what is queued is flushed at the end of the turn
+    DRAINING = "draining"  # the application was told; a polling client still has to fetch the rest
+    CLOSED = "closed"
+
+
+class Upgrading(Enum):
+    """How far an upgrade from polling to WebSocket has come, spec section "Upgrade"."""
+
+    NONE = "none"
+    OFFERED = "offered"  # the WebSocket is connected
+    PROBED = "probed"  # the probe was answered; polls are answered at once from now on
+
+
+class Wire(Protocol):
+    """The driver of a session's current transport, as the session uses it."""
+
+    name: str
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that left the outbox but not this process."""
+
+    def flush(self) -> None:
+        """Send as much of the session's outbox as the transport takes now."""
+
+    def release(self) -> None:
+        """Let go of a held request, for an upgrade is under way."""
+
+    def finish(self, reason: CloseReason) -> None:
+        """Send all of the outbox, then close; call `session.end` when nothing more can be delivered."""
+
+    def drop(self, reason: CloseReason) -> None:
+        """Close now; the session is over already."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+
+class Application(Protocol):
+    """What lives on top of the sessions. All calls are made on the event loop's thread and must not block."""
+
+    def opened(self, session: "Session") -> None:
+        """The handshake is done."""
+
+    def message(self, session: "Session", data: str | bytes) -> None:
+        """The client sent a message."""
+
+    def ping_sent(self, session: "Session") -> None:
+        """A heartbeat PING was queued, behind everything sent before it."""
+
+    def pong(self, session: "Session") -> None:
+        """The client answered the outstanding PING: it has read all that was sent before that PING."""
+
+    def closed(self, session: "Session", reason: CloseReason) -> None:
+        """The session is over; called exactly once per `opened`, never from inside `send` or `close`."""
+
+
+class Host(Protocol):
+    """What all sessions of an engine share."""
+
+    config: EngineConfig
+    application: Application
+    wake: Callable[["Session"], None]
+
+    def heard(self, session: "Session") -> None:
+        """The session's client sent its first message."""
+
+    def forget(self, session: "Session") -> None:
+        """The session can no longer be used."""
+
+
+class Session:
+    """One client, over whichever transport it uses now.
+
+    `app` belongs to the application. Its `opened` has been called before it sees the session; after `close`,
+    or once the client is gone, `send` does nothing.
+    """
+
+    __slots__ = (
+        "_host",
+        "_idle_frames",
+        "_max_bytes",
+        "_max_packets",
+        "_opened",
+        "_ping_due",
+        "_pong_due",
+        "_queued",
+        "_was_paused",
+        "app",
+        "candidate",
+        "handshake",
+        "outbox",
+        "posting",
+        "reading",
+        "reason",
+        "sid",
+        "silent",
+        "state",
+        "timer_slot",
+        "upgrading",
+        "wire",
+    )
+
+    def __init__(self, sid: str, handshake: Handshake, host: Host, wire: Wire, now: float) -> None:
+        self.sid = sid
+        self.handshake = handshake
+        self.app: object = None
+        self._host = host
+
+        # Life.
+        self.state = State.OPEN
+        self.reason: CloseReason | None = None
+        self._opened = False
+        self.silent = True
+
+        # Transport. `candidate` is the WebSocket of an upgrade under way.
+        self.wire = wire
+        self.candidate: Wire | None = None
+        self.upgrading = Upgrading.NONE
+
+        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames.
+        self.outbox: list[Prepared] = []
+        self._queued = 0
+        self._max_bytes = host.config.max_outbox_bytes
+        self._max_packets = host.config.max_outbox_packets
+
+        # Incoming: whether the application takes more, and whether a POST is being taken in.
+        self.reading = True
+        self.posting = False
+        self._was_paused = False
+
+        # Heartbeat: when the next PING is due, and until when the last one must be answered (None: it was).
+        self.timer_slot = -1
+        self._ping_due = now + host.config.ping_interval
+        self._pong_due: float | None = None
+        self._idle_frames = 0
+
+    # What the application uses.
+
+    @property
+    def transport(self) -> str:
+        """The current transport: `polling` or `websocket`."""
+        return self.wire.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.state is not State.OPEN
+
+    @property
+    def backlog(self) -> int:
+        """Bytes sent that have not left this process."""
+        return self._queued + self.wire.buffered
+
+    def send(self, packet: Prepared) -> None:
+        """Queue a packet; it leaves at the end of the loop's turn, in order. Never blocks, never raises.
+
+        A client whose backlog is past the configured bounds is closed as a slow reader instead.
+        """
+        if self.state is not State.OPEN:
+            return
+        outbox = self.outbox
+        if not outbox:
+            self._host.wake(self)
+        elif self._queued > self._max_bytes or len(outbox) >= self._max_packets:
+            self._discard()
+            self.close(closing.SLOW_READER)
+            return
+        outbox.append(packet)
+        self._queued += packet.size
+
+    def close(self, reason: CloseReason = closing.FORCED_CLOSE) -> None:
+        """End the session once what is queued has been sent. Does nothing when it is ending already."""
+        if self.state is State.OPEN:
+            self.state = State.CLOSING
+            self.reason = reason
+            self._host.wake(self)
+
+    def pause_reading(self) -> None:
+        """Take no more messages from the client, except what arrived already. It cannot time out
+        meanwhile.
+        """
+        if self.reading:
+            self.reading = False
+            self._was_paused = True
+            self.wire.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on after `pause_reading`."""
+        if not self.reading:
+            self.reading = True
+            self.wire.resume_reading()
+
+    # What the drivers and the engine use.
+
+    def opened(self) -> None:
+        """Tell the application that the handshake is done. To be called once, after the OPEN packet was
+        sent.
+        """
+        self._opened = True
+        self._tell(self._host.application.opened, self)
+
+    def receive(self, text: str) -> None:
+        """Take one packet from the client.
+
+        Raises `PacketError` for a packet that is malformed or that clients do not send; then call `fail`.
+        Whatever follows the end of the session is ignored.
+        """
+        if self.state is not State.OPEN:
+            return
+        kind, data = decode(text)
+        if kind == MESSAGE:
+            self.deliver(data)
+        elif kind == PONG and not data:
+            self._pong()
+        elif kind == CLOSE and not data:
+            self.fail(closing.TRANSPORT_CLOSE)
+        elif kind == PING:
+            raise PacketError("invalid heartbeat direction")
+        else:
+            raise PacketError("a packet that clients do not send")
+
+    def deliver(self, data: str | bytes) -> None:
+        """Hand a message to the application."""
+        if self.state is not State.OPEN:
+            return
+        if self.silent:
+            self.silent = False
+            self._host.heard(self)
+        self._tell(self._host.application.message, self, data)
+
+    def count_idle_frame(self) -> None:
+        """Note a frame that carries nothing; too many of them between two heartbeats end the session."""
+        self._idle_frames += 1
+        if self._idle_frames > IDLE_FRAMES:
+            self.fail(closing.FLOODING)
+
+    def take(self, max_packets: int, max_bytes: int) -> list[Prepared]:
+        """Remove packets from the front of the outbox: at least one, then as many as stay within both
+        limits.
+        """
+        count, size = 0, 0
+        for packet in self.outbox[:max_packets]:
+            size += len(packet.packet) + 1
+            if count and size > max_bytes:
+                break
+            count += 1
+        taken = self.outbox[:count]
+        del self.outbox[:count]
+        self._queued -= sum(packet.size for packet in taken)
+        return taken
+
+    def take_all(self) -> list[Prepared]:
+        """Empty the outbox."""
+        taken = self.outbox
+        self._discard()
+        return taken
+
+    def flush(self) -> None:
+        """Send what is queued, and finish a close. Called by the flusher, once per turn in which
+        something came.
+        """
+        if self.state is State.OPEN:
+            self.wire.flush()
+        elif self.state is State.CLOSING and self.reason is not None:
+            self.state = State.DRAINING
+            self._drop_candidate()
+            self.wire.finish(self.reason)
+            self._tell_closed()
+
+    def expire(self, now: float) -> float | None:
+        """What `Timers` calls: the heartbeat."""
+        return self.heartbeat(now)
+
+    def heartbeat(self, now: float) -> float | None:
+        """Send a PING or time out, whichever is due; returns when to call again, None when the session is
+        over.
+
+        The pong deadline counts from when the PING was due, so that coarse timers do not lengthen it. A
+        session in which reading is paused cannot have been heard, so it is not judged.
+        """
+        if self.state is not State.OPEN:
+            return self._linger(now)
+        config = self._host.config
+        if self._was_paused:
+            self._was_paused = not self.reading
+            if self._pong_due is not None:
+                self._pong_due = now + config.ping_timeout
+        if self._pong_due is not None and now >= self._pong_due:
+            self.fail(closing.PING_TIMEOUT)
+        elif self._pong_due is None and now >= self._ping_due:
+            self._pong_due = max(self._ping_due, now - (1 - _LATE_PING_GRACE) * config.ping_timeout)
+            self._pong_due += config.ping_timeout
+            self._ping_due = max(self._ping_due + config.ping_interval, now)
+            self._idle_frames = 0
+            self.send(PING_PACKET)
+            self._tell(self._host.application.ping_sent, self)
+        return self._next_deadline()
+
+    def fail(self, reason: CloseReason) -> None:
+        """End the session at once; nothing that is queued is sent."""
+        if self.state in (State.OPEN, State.CLOSING):
+            self.state = State.DRAINING
+            self.reason = self.reason or reason
+            self._discard()
+            self._drop_candidate()
+            self.wire.drop(reason)
+            self._tell_closed()
+        self.end()
+
+    def end(self) -> None:
+        """Leave for good: the client has got all it can get."""
+        if self.state is State.DRAINING or self.state is State.CLOSING:
+            self.state = State.CLOSED
+            self._discard()
+            self._host.forget(self)
+
+    # Upgrade, spec section "Upgrade".
+
+    def offer_upgrade(self, candidate: Wire) -> bool:
+        """Take a WebSocket that asks to become this session's transport. False: it must be refused."""
+        if (
+            self.state is not State.OPEN
+            or self.upgrading is not Upgrading.NONE
+            or self.wire.name != "polling"
+        ):
+            return False
+        self.upgrading = Upgrading.OFFERED
+        self.candidate = candidate
+        return True
+
+    def probe(self, text: str) -> Prepared | None:
+        """Take a packet that came over the candidate; returns the answer to send over it, if any.
+
+        After the UPGRADE packet the candidate is the session's wire. Raises `PacketError` for anything but
+        the packets of an upgrade in their order; then close the candidate and call `abandon_upgrade`.
+        """
+        kind, data = decode(text)
+        if self.upgrading is Upgrading.OFFERED and kind == PING and data == PROBE:
+            self.upgrading = Upgrading.PROBED
+            self.wire.release()
+            return PROBE_ANSWER
+        if self.upgrading is not Upgrading.PROBED or kind != UPGRADE or data or self.candidate is None:
+            raise PacketError("not a packet of an upgrade")
+        if self.posting:
+            raise PacketError("an upgrade before the last POST was answered")
+        polling, self.wire, self.candidate = self.wire, self.candidate, None
+        self.upgrading = Upgrading.NONE
+        polling.release()
+        if not self.reading:
+            self.wire.pause_reading()
+        if self.outbox:
+            self._host.wake(self)
+        return None
+
+    def abandon_upgrade(self) -> None:
+        """The candidate is gone; polling continues."""
+        self.candidate = None
+        self.upgrading = Upgrading.NONE
+
+    # Inside.
+
+    def _next_deadline(self) -> float | None:
+        if self.state is State.CLOSED:
+            return None
+        return self._ping_due if self._pong_due is None else self._pong_due
+
+    def _linger(self, now: float) -> float | None:
+        if self.state is State.CLOSING:
+            return now
+        # A polling client had since the last heartbeat to fetch the rest.
+        self.end()
+        return None
+
+    def _pong(self) -> None:
+        if self._pong_due is None:
+            self.count_idle_frame()
+            return
+        self._pong_due = None
+        self._tell(self._host.application.pong, self)
+
+    def _discard(self) -> None:
+        self.outbox = []
+        self._queued = 0
+
+    def _drop_candidate(self) -> None:
+        if self.candidate is not None:
+            candidate = self.candidate
+            self.abandon_upgrade()
+            candidate.drop(closing.UPGRADE_FAILED)
+
+    def _tell_closed(self) -> None:
+        if self._opened and self.reason is not None:
+            self._opened = False
+            self._tell(self._host.application.closed, self, self.reason)
+
+    def _tell(self, listener: Callable[..., None], *arguments: object) -> None:
+        try:
+            listener(*arguments)
+        except Exception:
+            log.exception("the application failed; session %s is closed", self.sid)
+            self.fail(closing.APPLICATION_ERROR)

@@ -1,0 +1,391 @@
+"""The WebSocket driver: an asyncio protocol that uvicorn hands each upgraded connection to.
+
+`connection_made` and `data_received(upgrade request)` come from uvicorn's HTTP protocol, frames straight from
+the transport afterwards. Bytes go through the `websockets` library's sans-I/O parser; what it understands
+goes to the session, and the session's outbox is written as ready-made frames, one `write` a turn.
+"""
+
+import asyncio
+import logging
+from enum import Enum
+from http import HTTPStatus
+from time import monotonic
+from typing import cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request as UpgradeRequest
+from websockets.protocol import OPEN, SEND_EOF
+from websockets.server import ServerProtocol
+
+from hubbub.engineio import closing
+from hubbub.engineio.closing import CloseReason
+from hubbub.engineio.door import Admission, open_packet
+from hubbub.engineio.packets import PacketError
+from hubbub.engineio.parts import Parts
+from hubbub.engineio.refusals import Refusal
+from hubbub.engineio.requests import Request, fold_headers
+from hubbub.engineio.session import Session
+
+# The parser tells of each connection; only its own failures are worth a line.
+_parser_log = logging.getLogger(f"{__name__}.parser")
+_parser_log.setLevel(logging.WARNING)
+
+# Bytes parsed at a time, so that a paused session or a flood is noticed before all that arrived is parsed.
+_SLICE = 16_384
+
+# Fragments of one message. Fragments may be empty, so the size limit alone does not end them.
+_MAX_FRAGMENTS = 4096
+
+
+class Phase(Enum):
+    """Where a connection stands."""
+
+    HANDSHAKE = "handshake"
+    UPGRADING = "upgrading"  # the candidate of a polling session
+    OPEN = "open"
+    CLOSING = "closing"  # our last frame is written; waiting for the client to hang up
+    CLOSED = "closed"
+
+
+class WebSocket(asyncio.Protocol):
+    """One WebSocket connection; the `Wire` of its session.
+
+    Implements what uvicorn 0.54 expects of a `ws` protocol class (`tests/engineio/test_uvicorn_contract.py`).
+    """
+
+    __slots__ = (
+        "_connections",
+        "_fragments",
+        "_held",
+        "_parser",
+        "_parts",
+        "_paused",
+        "_phase",
+        "_session",
+        "_transport",
+        "timer_slot",
+    )
+
+    name = "websocket"
+
+    def __init__(
+        self, parts: Parts, config: Config, server_state: ServerState, app_state: dict[str, object]
+    ) -> None:
+        self._parts = parts
+        # Typed by uvicorn as its own protocol classes only.
+        self._connections = cast("set[object]", server_state.connections)
+        self._parser = ServerProtocol(max_size=parts.config.max_payload, logger=_parser_log)
+        self._transport: asyncio.Transport
+        self._session: Session | None = None
+        self._phase = Phase.HANDSHAKE
+        self.timer_slot = -1
+
+        # Incoming: frames of an unfinished message; bytes kept back while the session's reading is paused.
+        self._fragments: list[Frame] = []
+        self._held = b""
+
+        # Outgoing: whether the transport asked for no more.
+        self._paused = False
+
+    # What uvicorn and the event loop call.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The upgrade request's connection is handed over."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        self._parts.registry.sockets.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the upgrade request, or bytes of frames."""
+        if self._phase is Phase.HANDSHAKE:
+            self._shake_hands(data)
+        elif len(data) <= _SLICE and not self._held:
+            self._feed(data)
+        else:
+            self._held += data
+            self._feed_held()
+
+    def eof_received(self) -> None:
+        """Returns None: the transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        session = self._session
+        was_candidate = self._phase is Phase.UPGRADING
+        self._phase = Phase.CLOSED
+        self._connections.discard(self)
+        self._parts.timers.cancel(self)
+        if session is not None and was_candidate:
+            session.abandon_upgrade()
+        elif session is not None:
+            session.fail(closing.TRANSPORT_CLOSE)
+        self._session = None
+        # The parser is a generator that refers to itself; without this it would wait for the garbage
+        # collector.
+        self._parser.parser.close()
+        self._parts.registry.sockets.discard(self)
+        self._parts.registry.settle()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full: leave packets in the outbox, where they are bounded."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has emptied."""
+        self._paused = False
+        if self._session is not None and self._session.outbox:
+            self._parts.registry.wake(self._session)
+
+    def shutdown(self) -> None:
+        """Uvicorn is stopping."""
+        if self._phase is Phase.OPEN and self._session is not None:
+            self._session.close(closing.SERVER_SHUTDOWN)
+        else:
+            self.drop(closing.SERVER_SHUTDOWN)
+
+    # What the session calls.
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the transport could not write yet."""
+        return self._transport.get_write_buffer_size()
+
+    def flush(self) -> None:
+        """Write the session's outbox, unless the transport has enough."""
+        if self._session is not None and not self._paused:
+            packets = self._session.take_all()
+            if packets:
+                self._transport.write(self._parts.frames.join(packets))
+
+    def release(self) -> None:
+        """Nothing is held on a WebSocket."""
+
+    def finish(self, reason: CloseReason) -> None:
+        """Write all of the outbox, then close."""
+        session = self._session
+        if session is not None:
+            self._paused = False
+            self.flush()
+            self.drop(reason)
+            session.end()
+
+    def drop(self, reason: CloseReason) -> None:
+        """Close with the reason's code, unless that has happened; the client has a while to answer."""
+        if self._phase in (Phase.CLOSING, Phase.CLOSED):
+            return
+        if self._phase is Phase.UPGRADING:
+            self._session = None
+        self._phase = Phase.CLOSING
+        self._held = b""
+        self._parts.timers.schedule(self, monotonic() + self._parts.config.close_timeout)
+        if self._parser.state is OPEN:
+            self._parser.send_close(reason.code, reason.name)
+            self._transport.resume_reading()
+        self._write_parsed()
+
+    def pause_reading(self) -> None:
+        """Stop reading from the connection."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on with what was held back, then with the connection."""
+        if self._phase is Phase.OPEN:
+            asyncio.get_running_loop().call_soon(self._feed_held)
+
+    # What the engine and its timers call.
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        self._transport.abort()
+
+    def expire(self, now: float) -> float | None:
+        """An upgrade was not completed in time, or the client does not hang up."""
+        if self._phase is Phase.UPGRADING and self._session is not None:
+            self._session.abandon_upgrade()
+            self.drop(closing.UPGRADE_FAILED)
+        else:
+            self.abort()
+        return None
+
+    # Handshake.
+
+    def _shake_hands(self, head: bytes) -> None:
+        self._parser.receive_data(head)
+        events = self._parser.events_received()
+        if not events or not isinstance(events[0], UpgradeRequest):
+            self._hang_up()
+            return
+        request = self._read_head(head)
+        outcome = self._parts.door.enter(request, self.name)
+        if isinstance(outcome, Refusal):
+            self._refuse(outcome)
+            return
+        session = outcome.session
+        response = self._parser.accept(events[0])
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._parser.send_response(response)
+            self._hang_up()
+            return
+        self._parser.send_response(response)
+        if session is None:
+            self._open(request, outcome)
+        elif session.offer_upgrade(self):
+            self._join(session)
+        else:
+            # "the server MUST close the WebSocket connection", spec section "WebSocket"; clients expect it
+            # open first.
+            self.drop(closing.TRANSPORT_ERROR)
+
+    def _read_head(self, head: bytes) -> Request:
+        request_line, *lines = head.rstrip(b"\r\n").split(b"\r\n")
+        method, target, _ = request_line.decode("latin-1").split(" ", 2)
+        path, _, raw_query = target.partition("?")
+        peer = self._transport.get_extra_info("peername")
+        return Request(
+            method=method,
+            path=path,
+            raw_query=raw_query,
+            headers=fold_headers(line.partition(b": ")[::2] for line in lines),
+            peer=peer[0] if isinstance(peer, tuple) else "",
+            secure=self._transport.get_extra_info("sslcontext") is not None,
+        )
+
+    def _open(self, request: Request, admission: Admission) -> None:
+        """A WebSocket-only session, spec section "Handshake"."""
+        self._phase = Phase.OPEN
+        session = self._parts.registry.open(request, admission.address, self, monotonic())
+        self._session = session
+        greeting = self._parser.data_to_send()
+        greeting.append(open_packet(session, self._parts.config).frame)
+        self._transport.write(b"".join(greeting))
+        session.opened()
+
+    def _join(self, session: Session) -> None:
+        """The WebSocket of an upgrade, spec section "Upgrade"."""
+        self._phase = Phase.UPGRADING
+        self._session = session
+        self._parts.timers.schedule(self, monotonic() + self._parts.config.upgrade_timeout)
+        self._write_parsed()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = refusal.body
+        self._transport.write(
+            f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}\r\n"
+            "content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Write what the parser has to say, then close the connection."""
+        self._phase = Phase.CLOSING
+        self._parts.timers.schedule(self, monotonic() + self._parts.config.close_timeout)
+        self._write_parsed()
+        self._transport.close()
+
+    # Frames.
+
+    def _feed_held(self) -> None:
+        """Parse what was held back, as far as the session takes it."""
+        while self._held and self._session is not None and self._session.reading:
+            data, self._held = self._held[:_SLICE], self._held[_SLICE:]
+            self._feed(data)
+        if self._session is not None and self._session.reading:
+            self._transport.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
+        parser = self._parser
+        if parser.eof_sent:
+            return
+        parser.receive_data(data)
+        for frame in parser.events_received():
+            if isinstance(frame, Frame):
+                self._take_frame(frame)
+        if parser.writes:
+            self._write_parsed()
+        if parser.parser_exc is not None:
+            self._end(
+                closing.TOO_BIG if isinstance(parser.parser_exc, PayloadTooBig) else closing.TRANSPORT_ERROR
+            )
+
+    def _take_frame(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT and frame.fin:
+            self._take_text(frame.data)
+        elif opcode is Opcode.PING or opcode is Opcode.PONG:
+            if self._session is not None:
+                self._session.count_idle_frame()
+        elif opcode is Opcode.CLOSE:
+            self._end(closing.TRANSPORT_CLOSE)
+        elif opcode is Opcode.BINARY and frame.fin:
+            self._take_binary(bytes(frame.data))
+        else:
+            self._take_fragment(frame)
+
+    def _take_fragment(self, frame: Frame) -> None:
+        self._fragments.append(frame)
+        if frame.fin:
+            frames, self._fragments = self._fragments, []
+            data = b"".join([fragment.data for fragment in frames])
+            if frames[0].opcode is Opcode.TEXT:
+                self._take_text(data)
+            else:
+                self._take_binary(data)
+        elif len(self._fragments) > _MAX_FRAGMENTS:
+            self._fragments = []
+            self._end(closing.FLOODING)
+
+    def _take_text(self, data: bytes | bytearray | memoryview) -> None:
+        session = self._session
+        if session is None or self._phase is Phase.CLOSING:
+            return
+        try:
+            text = str(data, "utf-8")
+            if self._phase is Phase.OPEN:
+                session.receive(text)
+            else:
+                self._take_probe(session, text)
+        except UnicodeDecodeError:
+            self._parser.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            self._end(closing.TRANSPORT_ERROR)
+        except PacketError:
+            self._end(closing.PARSE_ERROR)
+
+    def _take_binary(self, data: bytes) -> None:
+        if self._phase is Phase.OPEN and self._session is not None:
+            self._session.deliver(data)
+        elif self._phase is Phase.UPGRADING:
+            self._end(closing.PARSE_ERROR)
+
+    def _take_probe(self, session: Session, text: str) -> None:
+        answer = session.probe(text)
+        if answer is not None:
+            self._transport.write(answer.frame)
+        else:
+            self._phase = Phase.OPEN
+            self._parts.timers.cancel(self)
+
+    def _end(self, reason: CloseReason) -> None:
+        """End the session, or only the upgrade when this connection is not the session's yet."""
+        session = self._session
+        if self._phase is Phase.OPEN and session is not None:
+            session.fail(reason)
+        elif self._phase is Phase.UPGRADING and session is not None:
+            session.abandon_upgrade()
+            self.drop(reason)
+        elif self._phase is Phase.CLOSING:
+            self._write_parsed()
+
+    def _write_parsed(self) -> None:
+        """Write the parser's own frames: pongs, which are left out while the client does not read, and
+        closes.
+        """
+        writes = self._parser.data_to_send()
+        if not self._paused or self._phase is Phase.CLOSING:
+            self._transport.write(b"".join(writes))
+        if SEND_EOF in writes:
+            self._transport.close()
