@@ -163,9 +163,7 @@ class Log(Protocol):
     async def message(self, message_id: str) -> records.Message | None:
         """Return a message."""
 
-    async def read_positions(
-        self, chat_ids: Sequence[str], after: int, limit: int
-    ) -> list[records.Message]:
+    async def read_positions(self, chat_ids: Sequence[str], after: int, limit: int) -> list[records.Message]:
         """Return the messages of these chats with `position > after`, by `position`."""
 
     async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
@@ -197,8 +195,8 @@ class Sessions(Protocol):
     def save_session(self, session: records.RecoverySession) -> "Future[None]":
         """Store or replace a session by its id; the future is done after the commit."""
 
-    async def session_by_token(self, token_hash: bytes, now: int) -> records.RecoverySession | None:
-        """Return the unexpired session whose current or spent token has this hash."""
+    async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
+        """Return an unexpired session."""
 
     async def session_by_pid(self, pid_hash: bytes, now: int) -> records.RecoverySession | None:
         """Return the unexpired session whose private id has this hash."""

@@ -1,5 +1,7 @@
 """What the store keeps, as plain records. Times are Unix milliseconds."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -163,3 +165,13 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     token_hash: bytes
     user_id: str
     expires_at: int
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's word that messages of a chat have been delivered (`kind` is `delivered`) or read (`read`)."""
+
+    chat_id: str
+    user_id: str
+    message_ids: Sequence[str]
+    kind: str
+    now: int

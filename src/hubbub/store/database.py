@@ -1,0 +1,153 @@
+"""The SQLite file: who may use it, how it is opened, what is said when it cannot be.
+
+One process uses a file at a time, held by a lock on `<file>.lock`, and in it exactly one connection writes and
+checkpoints: SQLite before 3.51.3 can damage a database when several connections checkpoint (docs/decisions/0002).
+The reading connections can do neither.
+"""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from hubbub.store.base import StoreUnusable
+from hubbub.store.migrate import migrate
+
+APPLICATION_ID: Final = 0x68756262
+"""Marks a SQLite file as hubbub's ("hubb"), in its header."""
+
+BUSY_TIMEOUT: Final = 2000
+"""Milliseconds to wait for a lock that a foreign program (a backup tool, a shell) holds."""
+
+CHECKPOINT_PAGES: Final = 4000
+"""Pages of the write-ahead log (4 KiB each) after which a commit copies them into the database."""
+
+SHARED: Final = f"PRAGMA foreign_keys = ON; PRAGMA busy_timeout = {BUSY_TIMEOUT};"
+WRITING: Final = f"{SHARED} PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+OWNER: Final = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
+READING: Final = f"{SHARED} PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;"
+
+
+class Database:
+    """A SQLite file that this process alone uses, from `open` to `release`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        self._writers = create_engine("sqlite://", creator=self._connect_writer, poolclass=NullPool)
+        self._readers = create_engine("sqlite://", creator=self._connect_reader, poolclass=NullPool)
+        event.listen(self._writers, "begin", _begin)
+
+    def open(self) -> None:
+        """Take the file, make or migrate its tables. Raises `StoreUnusable`, then the file is free again."""
+        try:
+            self._take_lock()
+            self._prepare()
+        except StoreUnusable:
+            self.release()
+            raise
+        except DBAPIError as error:
+            self.release()
+            raise self._unusable(error.orig or error) from error
+        except (OSError, sqlite3.Error) as error:
+            self.release()
+            raise self._unusable(error) from error
+
+    def release(self) -> None:
+        """Let others use the file. All connections must be closed."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def connect_writer(self) -> Connection:
+        """Open the writing connection; there must be no other."""
+        return self._writers.connect()
+
+    def connect_reader(self) -> Connection:
+        """Open a connection that can only read."""
+        return self._readers.connect()
+
+    def _take_lock(self) -> None:
+        """Lock the file beside the database: a lock on the database itself would fight with SQLite's own."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreUnusable(
+                f"{self.path} is in use by another hubbub server: stop that one first, or name another data directory"
+            ) from error
+
+    def _prepare(self) -> None:
+        with self.connect_writer() as connection:
+            cursor = connection.connection.cursor()
+            self._mark(cursor)
+            cursor.close()
+            migrate(connection)
+
+    def _mark(self, cursor: DBAPICursor) -> None:
+        """Make the file hubbub's own and switch its write-ahead log on, unless it is somebody else's."""
+        owner, tables = cursor.execute(OWNER).fetchone()
+        if tables and owner != APPLICATION_ID:
+            raise StoreUnusable(
+                f"{self.path} is a database of another program: name another data directory or database"
+            )
+        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreUnusable(
+                f"{self.path} cannot use SQLite's write-ahead log (journal mode {mode}): "
+                "put the data directory on a local disk"
+            )
+        cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        return self._connect("rwc", WRITING)
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        return self._connect("ro", READING)
+
+    def _connect(self, mode: str, pragmas: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(self.path))}?mode={mode}"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            connection.executescript(pragmas)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _unusable(self, error: BaseException) -> StoreUnusable:
+        """Say in one line which file it is about, what is wrong with it and what to do."""
+        told = str(error)
+        if isinstance(error, OSError):
+            directory = self.path.parent
+            return StoreUnusable(
+                f"cannot write to {directory}: {error.strerror}: name a data directory that can be written"
+            )
+        if "not a database" in told:
+            return StoreUnusable(
+                f"{self.path} is not a database: move the file away, or name another data directory"
+            )
+        if "malformed" in told:
+            return StoreUnusable(f"{self.path} is damaged ({told}): restore a backup")
+        if "readonly" in told or "unable to open" in told:
+            return StoreUnusable(
+                f"{self.path} cannot be written ({told}): mind its owner and its permissions"
+            )
+        if "locked" in told:
+            return StoreUnusable(f"{self.path} is locked by another program: close that one first")
+        return StoreUnusable(f"{self.path} cannot be opened: {told}")
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock with the transaction, not at its first write, where waiting for it is impossible."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

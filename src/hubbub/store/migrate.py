@@ -1,0 +1,71 @@
+"""Brings a database to this program's tables: Alembic, run from the package's own revisions.
+
+A migration runs in one transaction: it is done or was never begun. A database that a newer program has migrated
+is refused with `StoreUnusable`, since its tables may mean something else by now.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from hubbub.store.base import StoreUnusable
+from hubbub.store.schema import metadata
+
+REVISIONS = Path(__file__).parent / "migrations"
+
+
+@cache
+def _script() -> ScriptDirectory:
+    return ScriptDirectory(str(REVISIONS))
+
+
+def head_revision() -> str:
+    """Return the revision that this program works with."""
+    head = _script().get_current_head()
+    if head is None:
+        raise StoreUnusable(
+            "this installation of hubbub is incomplete: its migrations are missing; install it again"
+        )
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision that a database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(connection: Connection) -> bool:
+    """Bring a database to the head revision; True when there was something to do.
+
+    Begins and commits its own transaction. Raises `StoreUnusable` when the database is newer than the program.
+    """
+    current = current_revision(connection)
+    connection.rollback()
+    head = head_revision()
+    if current == head:
+        return False
+    if current is not None and not _is_known(current):
+        raise StoreUnusable(
+            f"the database was made by a newer hubbub (revision {current}; this one knows up to {head}): "
+            "start that version, or restore a backup made by this one"
+        )
+
+    def upgrade(revision: str, _context: MigrationContext) -> list[RevisionStep]:
+        return _script()._upgrade_revs(head, revision)  # noqa: SLF001 as Alembic's own commands do; it has no other name
+
+    with EnvironmentContext(Config(), _script(), fn=upgrade, destination_rev=head) as environment:
+        environment.configure(
+            connection, target_metadata=metadata, transactional_ddl=True, render_as_batch=True
+        )
+        with environment.begin_transaction():
+            environment.run_migrations()
+    return True
+
+
+def _is_known(revision: str) -> bool:
+    return any(known.revision == revision for known in _script().walk_revisions())

@@ -1,0 +1,186 @@
+"""Chats and their members."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from hubbub.store import ranges, records
+from hubbub.store.base import Conflict, Cursor, Unstorable
+from hubbub.store.schema import chats, members, messages, receipts
+
+CHAT: Final = tuple(chats.c[name] for name in records.Chat.__struct_fields__)
+MEMBER: Final = tuple(members.c[name] for name in records.Member.__struct_fields__)
+MESSAGE: Final = tuple(
+    messages.c[name].label(f"message_{name}") for name in records.Message.__struct_fields__
+)
+
+CHAT_BY_ID: Final = select(*CHAT).where(chats.c.id == bindparam("chat_id"))
+_IS_MEMBER: Final = and_(members.c.chat_id == chats.c.id, members.c.user_id == bindparam("user_id"))
+_HAS_RECEIPTS: Final = and_(receipts.c.chat_id == chats.c.id, receipts.c.user_id == bindparam("user_id"))
+CHAT_FOR: Final = (
+    select(
+        *CHAT,
+        members.c.sent_count,
+        receipts.c.read,
+        *(field.label(f"member_{field.name}") for field in MEMBER),
+    )
+    .select_from(chats.outerjoin(members, _IS_MEMBER).outerjoin(receipts, _HAS_RECEIPTS))
+    .where(chats.c.id == bindparam("chat_id"))
+)
+CHATS_OF: Final = (
+    select(*CHAT, members.c.joined_seq, members.c.sent_count, receipts.c.read, *MESSAGE)
+    .select_from(
+        members.join(chats, chats.c.id == members.c.chat_id)
+        .outerjoin(receipts, _HAS_RECEIPTS)
+        .outerjoin(messages, and_(messages.c.chat_id == chats.c.id, messages.c.seq == chats.c.last_seq))
+    )
+    .where(members.c.user_id == bindparam("user_id"))
+    .order_by(chats.c.last_activity.desc(), chats.c.id.desc())
+    .limit(bindparam("limit"))
+)
+CHATS_OF_BEFORE: Final = CHATS_OF.where(
+    tuple_(chats.c.last_activity, chats.c.id) < tuple_(bindparam("last_activity"), bindparam("last_id"))
+)
+MEMBERS: Final = (
+    select(*MEMBER)
+    .where(members.c.chat_id == bindparam("chat_id"), members.c.user_id > bindparam("after"))
+    .order_by(members.c.user_id)
+    .limit(bindparam("limit"))
+)
+MEMBER_IDS: Final = select(members.c.user_id).where(members.c.chat_id == bindparam("chat_id"))
+CHAT_IDS: Final = select(members.c.chat_id).where(members.c.user_id == bindparam("user_id"))
+_theirs: Final = members.alias("theirs")
+CONTACTS: Final = (
+    select(_theirs.c.user_id)
+    .join(members, members.c.chat_id == _theirs.c.chat_id)
+    .where(members.c.user_id == bindparam("user_id"))
+    .distinct()
+)
+
+
+def _chat(row: RowMapping) -> records.Chat:
+    return records.Chat(**{field.name: row[field] for field in CHAT})
+
+
+def _unread(last_seq: int, joined_seq: int, sent_count: int, read: str | None) -> int:
+    """Messages since joining that are neither the member's own nor read."""
+    return last_seq - joined_seq - sent_count - ranges.count(ranges.parse(read or ""), joined_seq, last_seq)
+
+
+def create_chat(connection: Connection, chat: records.Chat, first: Sequence[records.Member]) -> None:
+    """Store a new chat with its first members and an empty log."""
+    row = {field: getattr(chat, field) for field in chat.__struct_fields__}
+    try:
+        connection.execute(insert(chats).values({**row, "last_seq": 0, "member_count": len(first)}))
+    except IntegrityError as error:
+        raise Conflict("id") from error
+    for member in first:
+        _insert_member(connection, member)
+
+
+def _insert_member(connection: Connection, member: records.Member) -> None:
+    row = {field: getattr(member, field) for field in member.__struct_fields__}
+    connection.execute(insert(members).values({**row, "sent_count": 0}))
+
+
+def find_chat(connection: Connection, chat_id: str) -> records.Chat | None:
+    """Return a chat."""
+    row = connection.execute(CHAT_BY_ID, {"chat_id": chat_id}).mappings().first()
+    return None if row is None else _chat(row)
+
+
+def view_chat(connection: Connection, chat_id: str, user_id: str) -> records.ChatView | None:
+    """Return a chat as a user sees it."""
+    row = connection.execute(CHAT_FOR, {"chat_id": chat_id, "user_id": user_id}).mappings().first()
+    if row is None:
+        return None
+    chat = _chat(row)
+    if row["member_user_id"] is None:
+        return records.ChatView(chat=chat, member=None, unread=0)
+    member = records.Member(**{field.name: row[f"member_{field.name}"] for field in MEMBER})
+    unread = _unread(chat.last_seq, member.joined_seq, row["sent_count"], row["read"])
+    return records.ChatView(chat=chat, member=member, unread=unread)
+
+
+def list_chats(
+    connection: Connection, user_id: str, limit: int, before: Cursor | None
+) -> list[records.ChatRow]:
+    """Return a member's chats by last activity, newest first."""
+    values: dict[str, str | int] = {"user_id": user_id, "limit": limit}
+    if before is None:
+        rows = connection.execute(CHATS_OF, values).mappings()
+    else:
+        values |= {"last_activity": before[0], "last_id": before[1]}
+        rows = connection.execute(CHATS_OF_BEFORE, values).mappings()
+    return [_chat_row(row) for row in rows]
+
+
+def _chat_row(row: RowMapping) -> records.ChatRow:
+    chat = _chat(row)
+    message = None
+    if row["message_id"] is not None:
+        names = records.Message.__struct_fields__
+        message = records.Message(**{name: row[f"message_{name}"] for name in names})
+    unread = _unread(chat.last_seq, row["joined_seq"], row["sent_count"], row["read"])
+    return records.ChatRow(chat=chat, unread=unread, last_message=message)
+
+
+def update_chat(
+    connection: Connection, chat_id: str, name: str, description: str | None, archived_at: int | None
+) -> None:
+    """Replace a chat's name, description and archived state."""
+    change = update(chats).where(chats.c.id == chat_id)
+    connection.execute(change.values(name=name, description=description, archived_at=archived_at))
+
+
+def add_member(connection: Connection, chat_id: str, user_id: str, role: str, now: int) -> bool:
+    """Make a user a member from here on, or give a member another role; True when the user was none before."""
+    of_user = and_(members.c.chat_id == chat_id, members.c.user_id == user_id)
+    if connection.execute(update(members).where(of_user).values(role=role)).rowcount:
+        return False
+    last_seq = connection.execute(select(chats.c.last_seq).where(chats.c.id == chat_id)).scalar()
+    if last_seq is None:
+        raise Unstorable(f"there is no chat {chat_id}")
+    _insert_member(
+        connection,
+        records.Member(chat_id=chat_id, user_id=user_id, role=role, joined_at=now, joined_seq=last_seq),
+    )
+    _count_member(connection, chat_id, 1)
+    return True
+
+
+def remove_member(connection: Connection, chat_id: str, user_id: str) -> bool:
+    """End a membership; False when there was none."""
+    of_user = and_(members.c.chat_id == chat_id, members.c.user_id == user_id)
+    if not connection.execute(delete(members).where(of_user)).rowcount:
+        return False
+    _count_member(connection, chat_id, -1)
+    return True
+
+
+def _count_member(connection: Connection, chat_id: str, change: int) -> None:
+    count = chats.c.member_count + change
+    connection.execute(update(chats).where(chats.c.id == chat_id).values(member_count=count))
+
+
+def list_members(connection: Connection, chat_id: str, after: str, limit: int) -> list[records.Member]:
+    """Return members by user id, beginning behind `after`."""
+    rows = connection.execute(MEMBERS, {"chat_id": chat_id, "after": after, "limit": limit})
+    return [records.Member(**row) for row in rows.mappings()]
+
+
+def member_ids(connection: Connection, chat_id: str) -> list[str]:
+    """Return the ids of all members."""
+    return list(connection.execute(MEMBER_IDS, {"chat_id": chat_id}).scalars())
+
+
+def contacts(connection: Connection, user_id: str) -> set[str]:
+    """Return the ids of all who share a chat with that user, the user included."""
+    return {user_id, *connection.execute(CONTACTS, {"user_id": user_id}).scalars()}
+
+
+def chat_ids(connection: Connection, user_id: str) -> list[str]:
+    """Return the ids of all chats of a member."""
+    return list(connection.execute(CHAT_IDS, {"user_id": user_id}).scalars())

@@ -1,0 +1,175 @@
+"""The tables, as SQLAlchemy Core sees them; the migrations make them.
+
+Times are Unix milliseconds. Ids are text. Who may not be mistaken for whom is said by unique indexes:
+
+- `messages.position` numbers all messages in commit order, `(chat_id, seq)` those of a chat;
+- `(chat_id, user_id, client_message_id)` is unique for ever: the memory that makes sending again safe;
+- user names and emails bind only users with a password, since foreign tokens decide their own. The `_key` columns
+  hold them with letter case folded, for all languages alike.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData()
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One row, id 1: totals that nobody has to count.
+counters: Final = Table(
+    "counters",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("users", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("read", BigInteger, nullable=False),
+)
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("username_key", Text, nullable=False),
+    Column("email", Text),
+    Column("email_key", Text),
+    Column("role", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_seen", BigInteger),
+    Column("password_hash", Text),
+)
+Index("users_by_username", users.c.username, users.c.id)
+with_password: Final = users.c.password_hash.is_not(None)
+for _name in ("username", "email"):
+    Index(
+        f"users_{_name}",
+        users.c[f"{_name}_key"],
+        unique=True,
+        sqlite_where=with_password,
+        postgresql_where=with_password,
+    )
+
+refresh_tokens: Final = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("refresh_tokens_expiry", "expires_at"),
+)
+
+chats: Final = Table(
+    "chats",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("is_public", Boolean, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("last_activity", BigInteger, nullable=False),
+    Column("member_count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# `sent_count` counts the member's own messages behind `joined_seq`: they are never unread.
+members: Final = Table(
+    "members",
+    metadata,
+    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("joined_at", BigInteger, nullable=False),
+    Column("joined_seq", BigInteger, nullable=False),
+    Column("sent_count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("chat_id", "user_id"),
+    Index("members_by_user", "user_id", "chat_id"),
+    sqlite_with_rowid=False,
+)
+
+messages: Final = Table(
+    "messages",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("client_message_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_count", BigInteger, nullable=False, server_default="0"),
+    Column("read_count", BigInteger, nullable=False, server_default="0"),
+    Column("receipted_at", BigInteger),
+    UniqueConstraint("id", name="messages_id"),
+    UniqueConstraint("chat_id", "seq", name="messages_seq"),
+    sqlite_autoincrement=True,
+)
+_with_client_id: Final = messages.c.client_message_id.is_not(None)
+Index(
+    "messages_client_id",
+    messages.c.chat_id,
+    messages.c.user_id,
+    messages.c.client_message_id,
+    unique=True,
+    sqlite_where=_with_client_id,
+    postgresql_where=_with_client_id,
+)
+
+# Ranges of `seq` (see ranges.py). They outlive a membership: what was received stays received.
+receipts: Final = Table(
+    "receipts",
+    metadata,
+    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("delivered", Text, nullable=False),
+    Column("read", Text, nullable=False),
+    PrimaryKeyConstraint("chat_id", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+# `positions` is a JSON object: chat id -> `seq`.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("socket_id", Text, nullable=False),
+    Column("token_hash", LargeBinary),
+    Column("spent_hash", LargeBinary),
+    Column("pid_hash", LargeBinary),
+    Column("positions", Text, nullable=False),
+    Column("connected_at", BigInteger, nullable=False),
+    Column("last_activity", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("sessions_expiry", "expires_at"),
+    Index("sessions_token", "token_hash", unique=True),
+    Index("sessions_spent", "spent_hash", unique=True),
+    Index("sessions_pid", "pid_hash", unique=True),
+)
