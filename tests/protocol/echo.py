@@ -108,7 +108,7 @@ def main() -> None:
     if options.layer == "engineio":
         run(options.port)
     else:
-        importlib.import_module("echo_socketio").run(options.port)
+        serve(importlib.import_module("echo_socketio").build().engine, options.port)
 
 
 if __name__ == "__main__":

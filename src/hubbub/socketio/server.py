@@ -1,0 +1,132 @@
+"""The server: an engine below, namespaces with their applications above.
+
+    engine session -> Connection -> Socket, one for each namespace -> Namespace, the application
+
+`Server.asgi` and `Server.websocket` are what a web server is given; see `hubbub.engineio.Engine`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from hubbub.engineio import CloseReason, Engine, Session, closing
+from hubbub.socketio.config import ServerConfig
+from hubbub.socketio.connection import Connection, Shared
+from hubbub.socketio.deadlines import Deadlines
+from hubbub.socketio.namespaces import Namespace, Space
+from hubbub.socketio.outgoing import Outgoing
+from hubbub.socketio.packets import encode_event
+from hubbub.socketio.sockets import Socket
+from hubbub.socketio.tasks import Tasks
+
+
+class Sessions:
+    """What the engine calls: each session has its connection in `session.app`."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def opened(self, session: Session) -> None:
+        """A client opened a session."""
+        session.app = Connection(session, self._shared)
+
+    def message(self, session: Session, data: str | bytes) -> None:
+        """The client sent a message."""
+        _connection(session).receive(data)
+
+    def ping_sent(self, session: Session) -> None:
+        """A heartbeat was queued."""
+        _connection(session).ping_sent()
+
+    def pong(self, session: Session) -> None:
+        """The client answered the heartbeat."""
+        _connection(session).pong()
+
+    def closed(self, session: Session, reason: CloseReason) -> None:
+        """The session is over."""
+        _connection(session).close(reason.name)
+
+
+def _connection(session: Session) -> Connection:
+    """The connection of a session that was opened."""
+    if not isinstance(session.app, Connection):
+        raise TypeError("the session was not opened by this server")
+    return session.app
+
+
+class Server:
+    """A Socket.IO server. Use on one event loop; it may be made before that runs.
+
+    `namespaces` maps names, `/` or `/chat` say, to their applications; any other is refused with "Invalid
+    namespace". `refused` is called with the address, the user agent and the reason of each request that is
+    refused before it gets a session.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        namespaces: Mapping[str, Namespace],
+        refused: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._spaces = {name: Space(name, application) for name, application in namespaces.items()}
+        self._tasks = Tasks()
+        shared = Shared(
+            config=config,
+            spaces=self._spaces,
+            tasks=self._tasks,
+            entering=Deadlines(config.connect_timeout),
+            assembling=Deadlines(config.attachment_timeout),
+        )
+        self.engine = Engine(config.engine, Sessions(shared), refused)
+        self.asgi = self.engine
+        self.websocket = self.engine.websocket
+
+    def encode(self, namespace: str, name: str, *args: object, offset: str | None = None) -> Outgoing:
+        """An event to be sent to any number of sockets of `namespace`.
+
+        Arguments are what msgspec can encode, structs and `msgspec.Raw` included; bytes in lists, tuples and
+        dicts become attachments. `offset` is the event's place for connection state recovery: only sockets
+        that were welcomed with a `pid` get it. End the arguments with something else than a string, since
+        such clients take that for the offset.
+
+        Raises `ValueError` for a reserved name and more than 10 attachments.
+        """
+        return Outgoing(*encode_event(namespace, name, args), offset)
+
+    def broadcast(
+        self, namespace: str, room: str | None, packet: Outgoing, skip: Socket | None = None
+    ) -> int:
+        """Send to all in the room but `skip`; None is everyone in the namespace. Returns how many."""
+        members = self._spaces[namespace].rooms.find(room)
+        return 0 if members is None else members.send(packet, skip)
+
+    def members(self, namespace: str, room: str) -> list[Socket]:
+        """The sockets in a room."""
+        return list(self._spaces[namespace].rooms.find(room) or ())
+
+    def count_members(self, namespace: str, room: str) -> int:
+        """How many sockets are in a room."""
+        return len(self._spaces[namespace].rooms.find(room) or ())
+
+    def sockets(self, namespace: str) -> list[Socket]:
+        """The sockets connected to a namespace."""
+        return list(self._spaces[namespace].rooms.everyone)
+
+    def find(self, namespace: str, sid: str) -> Socket | None:
+        """The connected socket with this id."""
+        socket = self._spaces[namespace].sockets.get(sid)
+        return socket if socket is not None and socket.connected else None
+
+    def stop_accepting(self) -> None:
+        """Refuse new sessions from now on; those that are open go on."""
+        self.engine.stop_accepting()
+
+    async def close_all(self, reason: CloseReason = closing.SERVER_SHUTDOWN, timeout: float = 5.0) -> None:
+        """End all sessions and wait until the applications were told.
+
+        Handlers that run have `timeout` seconds after that; then they are cancelled. The server cannot be
+        used again.
+        """
+        await self.engine.close_all(reason)
+        await self._tasks.close(timeout)
+        for space in self._spaces.values():
+            for socket in list(space.sockets.values()):
+                space.finish(socket)
