@@ -5,8 +5,8 @@ node, what is published is delivered in the order of publishing, before `publish
 loop. The registry forgets a node's connections when the node dies.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Set
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -75,7 +75,7 @@ class CutOff(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
 
 
-type Telling = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
+Telling = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
 
 
 class Bus(Protocol):
@@ -89,7 +89,11 @@ class Bus(Protocol):
 
 
 class PresentUser(msgspec.Struct, frozen=True, kw_only=True):
-    """A connected user. `connected_at` is that of the first socket still there, `newest` the latest socket."""
+    """A present user: connected, or gone only just now.
+
+    `connected_at` is that of the first socket still there, `newest` the latest socket; after the last one has
+    gone both stay as they were.
+    """
 
     user_id: str
     username: str
@@ -101,7 +105,7 @@ class PresentUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Connected users by status."""
+    """Present users by status."""
 
     online: int
     away: int
@@ -132,15 +136,26 @@ class TypingEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Registry(Protocol):
     """Who is connected, who is in which room, who is typing: over all nodes.
 
-    Lists are ordered by user id and page by it: `after` is the last id of the page before, "" for the first page.
-    Counts are O(1).
+    A user becomes present with the first socket and stays so until `forget` is called after the last one has gone,
+    so that a short absence need not be told. Lists are ordered by user id and page by it: `after` is the last id
+    of the page before, "" for the first page. Counts are O(1).
     """
 
     async def connect(self, connection: Connection) -> bool:
-        """Add a socket; True when its user had none before."""
+        """Add a socket; True when its user was not present. Socket ids are unique among those connected."""
 
-    async def disconnect(self, connection: Connection) -> bool:
-        """Remove a socket, from its rooms too; True when it was its user's last."""
+    async def disconnect(self, connection: Connection) -> int | None:
+        """Remove a socket, from its rooms too.
+
+        Returns the number of this departure, for `forget`, when it was its user's last socket; otherwise, and for
+        a socket that is not there, None.
+        """
+
+    async def forget(self, user_id: str, departure: int) -> PresentUser | None:
+        """End a user's presence, if the user has not come back since that departure.
+
+        Returns the user as last present, to one caller only; None when there is nothing to end.
+        """
 
     def touch(self, user_id: str, now: int) -> None:
         """Note that a user has just done something (`last_seen`). A hint: it may be told to other nodes later."""
@@ -154,6 +169,9 @@ class Registry(Protocol):
     async def users(self, after: str, limit: int) -> list[PresentUser]:
         """Return present users."""
 
+    async def users_among(self, user_ids: Set[str], limit: int) -> tuple[list[PresentUser], int]:
+        """Return the first `limit` present users of a set, and how many of the set are present in all."""
+
     async def count_users(self) -> int:
         """Return the number of present users."""
 
@@ -161,10 +179,10 @@ class Registry(Protocol):
         """Return the number of present users by status."""
 
     async def enter(self, chat_id: str, connection: Connection) -> Occupancy:
-        """Put a socket into a room. It must be connected."""
+        """Put a socket into a room. One that is not connected (any more) is left out: `changed` is False."""
 
     async def leave(self, chat_id: str, connection: Connection) -> Occupancy:
-        """Take a socket out of a room, and its user out of the typing ones when no socket of the user is left."""
+        """Take a socket out of a room."""
 
     async def room_users(self, chat_id: str, after: str, limit: int) -> list[PresentUser]:
         """Return the users in a room."""
@@ -182,7 +200,7 @@ class Registry(Protocol):
         """Return who is typing in a chat, the longest first."""
 
     async def count_typing(self) -> int:
-        """Return the number of users typing, over all chats."""
+        """Return the number of distinct users typing, over all chats."""
 
 
 class Limiter(Protocol):
@@ -191,7 +209,8 @@ class Limiter(Protocol):
     async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
         """Count one attempt at `key`: at most `limit` in any `window` seconds succeed, exactly the first ones.
 
-        Returns None when this one may go on, otherwise the whole seconds (at least 1) after which one will. A refused
-        attempt does not count, but the first refused one starts a block of `block` seconds, when given, during which
-        all are refused.
+        An attempt made exactly `window` seconds after another is no longer in one window with it. Returns None when
+        this one may go on, otherwise the whole seconds (at least 1) after which one will. A refused attempt does not
+        count, but the first refused one starts a block of `block` seconds, when given, during which all are refused.
+        A key keeps its `limit`, `window` and `block` from one attempt to the next.
         """

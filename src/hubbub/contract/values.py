@@ -1,7 +1,9 @@
 """Small vocabularies of the contract, and its two formats: times and ids."""
 
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -77,4 +79,14 @@ def new_id() -> str:
 def iso(milliseconds: int) -> str:
     """Format Unix milliseconds as ISO 8601 UTC with milliseconds and `Z`."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_to_the_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=4096)  # most times told are of the last seconds, and formatting costs as much as a fan-out step
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def now() -> int:
+    """Return the time in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
