@@ -29,7 +29,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnusable(StoreError):
-    """The database cannot be opened at all: not ours, damaged, newer than this program, or in use by another server."""
+    """The database cannot be opened: not ours, damaged, newer than this program, or in use by a server."""
 
 
 class NotMember(StoreError):
@@ -41,7 +41,7 @@ class ChatArchived(StoreError):
 
 
 class Unstorable(StoreError):
-    """A value has no place in the database: text with a lone surrogate, an integer beyond 64 bits, an unknown id."""
+    """A value has no place in the database: a lone surrogate, an integer beyond 64 bits, an unknown id."""
 
 
 class Conflict(StoreError):
@@ -68,9 +68,9 @@ class Users(Protocol):
     async def ensure_user(self, user: records.User) -> records.User:
         """Return the stored user of that id, creating it from `user` when there is none.
 
-        A username that another user has is no conflict here: foreign tokens decide their own names. A stored user
-        takes over a changed username, email and role; the rest stays as stored. A user with a password keeps the
-        stored username and email where the new ones belong to another user with a password.
+        A username that another user has is no conflict here: foreign tokens decide their own names. A stored
+        user takes over a changed username, email and role; the rest stays as stored. A user with a password
+        keeps the stored username and email where the new ones belong to another user with a password.
         """
 
     async def user(self, user_id: str) -> records.User | None:
@@ -80,7 +80,7 @@ class Users(Protocol):
         """Return the user with a password who has that username or email (letter case ignored)."""
 
     async def set_password(self, user_id: str, password_hash: str) -> None:
-        """Replace a user's password hash. Raises `Conflict` as `create_user` does: names bind users with a password."""
+        """Replace a user's password hash. Raises `Conflict` as `create_user` does."""
 
     async def set_active(self, user_id: str, active: bool) -> bool:
         """Switch a user on or off; False when there is no such user."""
@@ -89,7 +89,7 @@ class Users(Protocol):
         """Remember when a user was last connected."""
 
     async def list_users(self, after: str, limit: int) -> list[records.User]:
-        """Return users by username and id; `after` is the id of the last user of the page before, "" at first."""
+        """Return users by username and id; `after` is the last id of the page before, "" at first."""
 
     async def count_users(self) -> int:
         """Return the number of users, in O(1)."""
@@ -105,7 +105,7 @@ class Chats(Protocol):
     """Chats and their members."""
 
     async def create_chat(self, chat: records.Chat, members: Sequence[records.Member]) -> None:
-        """Store a new chat with its first members; its log is empty. Raises `Conflict` when the id is taken."""
+        """Store a new chat with first members and an empty log. Raises `Conflict` when the id is taken."""
 
     async def chat(self, chat_id: str) -> records.Chat | None:
         """Return a chat."""
@@ -149,16 +149,16 @@ class Log(Protocol):
     def append(self, message: records.NewMessage) -> "Future[records.Appended]":
         """Append a message; the future is done after the commit, in the order of `seq`.
 
-        Futures of one batch complete in one turn of the loop, in commit order. The future fails with `NotMember`,
-        `ChatArchived`, `Conflict` (the `client_message_id` was used for another content or type), `Unstorable` or
-        `StoreUnavailable`. A repeated `client_message_id` is answered in an archived chat too, but only to a member.
-        A future that its caller cancels does not take the message back.
+        Futures of one batch complete in one turn of the loop, in commit order. The future fails with
+        `NotMember`, `ChatArchived`, `Conflict` (the `client_message_id` was used for another content or
+        type), `Unstorable` or `StoreUnavailable`. A repeated `client_message_id` is answered in an archived
+        chat too, but only to a member. A future that its caller cancels does not take the message back.
         """
 
     async def read(
         self, chat_id: str, *, after: int = 0, before: int | None = None, limit: int, newest: bool = False
     ) -> list[records.Message]:
-        """Return messages with `after < seq < before`, oldest first: the oldest `limit` of them, or the newest."""
+        """Return messages with `after < seq < before`, oldest first: the oldest `limit`, or the newest."""
 
     async def message(self, message_id: str) -> records.Message | None:
         """Return a message."""
@@ -178,8 +178,8 @@ class Log(Protocol):
         """Record receipts of a member; the future gives only those that are new, with their counts.
 
         Reading implies delivered. The user's own messages are passed over. Receipts come in the order of
-        `message_ids`, each once. Fails with `NotMember`, `MessageMissing` (then none is recorded), `Unstorable` or
-        `StoreUnavailable`.
+        `message_ids`, each once. Fails with `NotMember`, `MessageMissing` (then none is recorded),
+        `Unstorable` or `StoreUnavailable`.
         """
 
     async def delivery_status(self, message: records.Message) -> records.DeliveryStatus:

@@ -1,12 +1,12 @@
 """Raw statements over many rows at once, for the hot paths on SQLite.
 
-The writing thread gives up the interpreter lock around every step of a statement, and under load it gets it back only
-after up to `sys.getswitchinterval()` (5 ms). Hundreds of small steps in a transaction would therefore take seconds
-beside a busy event loop. So the hot paths send all their rows in one statement and get their answer as one row of
-JSON: about eight steps for a transaction of any size.
+The writing thread gives up the interpreter lock around every step of a statement, and under load it gets it
+back only after up to `sys.getswitchinterval()` (5 ms). Hundreds of small steps in a transaction would
+therefore take seconds beside a busy event loop. So the hot paths send all their rows in one statement and get
+their answer as one row of JSON: about eight steps for a transaction of any size.
 
-A statement has a `VALUES` list of a few fixed lengths, so that each is prepared once; rows of nulls fill it up, and the
-statement must pass over them.
+A statement has a `VALUES` list of a few fixed lengths, so that each is prepared once; rows of nulls fill it
+up, and the statement must pass over them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,12 +1,14 @@
-"""Group commit: while one transaction commits in its thread, the next batch gathers (docs/life-of-a-message.md).
+"""Group commit: while one transaction commits in its thread, the next batch gathers.
 
-    loop:    submit, submit, submit ─┐ batch        submit, submit … gather        ┌─ all futures done, in one turn
-    thread:                          └─ BEGIN … every operation … COMMIT (fsync) ──┘  next batch
+    loop:    submit, submit, submit ─┐ batch     submit, submit … gather      ┌─ all futures done, in one turn
+    thread:                          └─ BEGIN … all operations … COMMIT (fsync) ─┘  next batch
 
-Under load a batch is large because the one before it took its time: nothing waits by the clock. An operation is a pair
-of a function and its payload; payloads of the same function go to it together, in the order they were submitted. An
-operation that cannot be done answers with an error of its own and leaves the others alone; a database that fails, fails
-the whole batch, of which nothing is kept.
+A stretch of the way in docs/life-of-a-message.md.
+
+Under load a batch is large because the one before it took its time: nothing waits by the clock. An operation
+is a pair of a function and its payload; payloads of the same function go to it together, in the order they
+were submitted. An operation that cannot be done answers with an error of its own and leaves the others alone;
+a database that fails, fails the whole batch, of which nothing is kept.
 """
 
 import asyncio
@@ -24,7 +26,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 Apply: TypeAlias = Callable[[Connection, Sequence[P]], Sequence[R | StoreError]]
-"""Does the operations of these payloads; answers each, in their order, with its result or with why it was not done."""
+"""Does the operations of these payloads; answers each, in order, with its result or why it was not done."""
 
 AnyApply: TypeAlias = Callable[[Connection, Sequence[object]], Sequence[object]]
 
@@ -34,7 +36,8 @@ log: Final = logging.getLogger(__name__)
 class Group:
     """The operations of one function in one batch; `outcomes` answers them after the transaction.
 
-    Types end here: only `GroupCommit.submit` fills a group, and there function, payload and future belong together.
+    Types end here: only `GroupCommit.submit` fills a group, and there function, payload and future belong
+    together.
     """
 
     __slots__ = ("apply", "futures", "outcomes", "payloads")
@@ -99,8 +102,8 @@ class GroupCommit:
     def submit(self, apply: Apply[P, R], payload: P) -> asyncio.Future[R]:
         """Have an operation done in the next batch; the future is done after the commit.
 
-        Operations of one function are done, and their futures completed, in the order of submission. A future that its
-        caller cancels does not take the operation back.
+        Operations of one function are done, and their futures completed, in the order of submission. A future
+        that its caller cancels does not take the operation back.
         """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
@@ -112,7 +115,7 @@ class GroupCommit:
         return future
 
     def _group(self, apply: AnyApply) -> Group:
-        """Return the gathering batch's group of this function; the first of all starts the batch on its way."""
+        """Return the gathering batch's group of this function; the first one sets the batch going."""
         group = self._pending.get(apply)
         if group is None:
             group = self._pending[apply] = Group(apply)
@@ -125,7 +128,8 @@ class GroupCommit:
     async def close(self, deadline: float) -> None:
         """Have everything submitted done, then end the thread; after `deadline` seconds give up waiting.
 
-        What is not done by then fails with `StoreUnavailable`, whether or not its transaction ends well later.
+        What is not done by then fails with `StoreUnavailable`, whether or not its transaction ends well
+        later.
         """
         self._closed = True
         try:
@@ -167,7 +171,7 @@ class GroupCommit:
                 self._transactions.run(batch)
             except StoreUnavailable as unavailable:
                 error = unavailable
-            except Exception as bug:  # noqa: BLE001 a bug in one operation must reach its callers, not end the thread
+            except Exception as bug:  # noqa: BLE001 a bug must reach its callers, not end the thread
                 error = bug
             self._tell(self._done, batch, error)
         try:

@@ -1,8 +1,8 @@
 """The SQLite file: who may use it, how it is opened, what is said when it cannot be.
 
-One process uses a file at a time, held by a lock on `<file>.lock`, and in it exactly one connection writes and
-checkpoints: SQLite before 3.51.3 can damage a database when several connections checkpoint (docs/decisions/0002).
-The reading connections can do neither.
+One process uses a file at a time, held by a lock on `<file>.lock`, and in it exactly one connection writes
+and checkpoints: SQLite before 3.51.3 can damage a database when several connections checkpoint
+(docs/decisions/0002). The reading connections can do neither.
 """
 
 import fcntl
@@ -29,10 +29,27 @@ BUSY_TIMEOUT: Final = 2000
 CHECKPOINT_PAGES: Final = 4000
 """Pages of the write-ahead log (4 KiB each) after which a commit copies them into the database."""
 
-SHARED: Final = f"PRAGMA foreign_keys = ON; PRAGMA busy_timeout = {BUSY_TIMEOUT};"
-WRITING: Final = f"{SHARED} PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+WRITING: Final = f"""
+PRAGMA busy_timeout = {BUSY_TIMEOUT};
+PRAGMA foreign_keys = ON;
+PRAGMA synchronous = FULL;
+PRAGMA cache_size = -65536;
+PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+"""
+READING: Final = f"""
+PRAGMA busy_timeout = {BUSY_TIMEOUT};
+PRAGMA query_only = ON;
+PRAGMA wal_autocheckpoint = 0;
+"""
 OWNER: Final = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
-READING: Final = f"{SHARED} PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;"
+REMEDIES: Final = {
+    "not a database": "is not a database: move the file away, or name another data directory",
+    "malformed": "is damaged: restore a backup",
+    "readonly": "cannot be written: mind the owner and the permissions of the file and its directory",
+    "unable to open": "cannot be opened: mind the owner and the permissions of the file and its directory",
+    "locked": "is locked by another program: close that one first",
+}
+"""What to say for a word in SQLite's own message."""
 
 
 class Database:
@@ -82,7 +99,8 @@ class Database:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreUnusable(
-                f"{self.path} is in use by another hubbub server: stop that one first, or name another data directory"
+                f"{self.path} is in use by another hubbub server: "
+                "stop that one first, or name another data directory"
             ) from error
 
     def _prepare(self) -> None:
@@ -129,25 +147,14 @@ class Database:
         """Say in one line which file it is about, what is wrong with it and what to do."""
         told = str(error)
         if isinstance(error, OSError):
-            directory = self.path.parent
-            return StoreUnusable(
-                f"cannot write to {directory}: {error.strerror}: name a data directory that can be written"
-            )
-        if "not a database" in told:
-            return StoreUnusable(
-                f"{self.path} is not a database: move the file away, or name another data directory"
-            )
-        if "malformed" in told:
-            return StoreUnusable(f"{self.path} is damaged ({told}): restore a backup")
-        if "readonly" in told or "unable to open" in told:
-            return StoreUnusable(
-                f"{self.path} cannot be written ({told}): mind its owner and its permissions"
-            )
-        if "locked" in told:
-            return StoreUnusable(f"{self.path} is locked by another program: close that one first")
+            told = f"{self.path} cannot be written ({error.strerror})"
+            return StoreUnusable(f"{told}: name a data directory that can be")
+        for word, remedy in REMEDIES.items():
+            if word in told:
+                return StoreUnusable(f"{self.path} {remedy}")
         return StoreUnusable(f"{self.path} cannot be opened: {told}")
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock with the transaction, not at its first write, where waiting for it is impossible."""
+    """Take the write lock when the transaction begins, since it cannot be waited for later."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
 """Brings a database to this program's tables: Alembic, run from the package's own revisions.
 
-A migration runs in one transaction: it is done or was never begun. A database that a newer program has migrated
-is refused with `StoreUnusable`, since its tables may mean something else by now.
+A migration runs in one transaction: it is done or was never begun. A database that a newer program has
+migrated is refused with `StoreUnusable`, since its tables may mean something else by now.
 """
 
 from functools import cache
@@ -42,7 +42,8 @@ def current_revision(connection: Connection) -> str | None:
 def migrate(connection: Connection) -> bool:
     """Bring a database to the head revision; True when there was something to do.
 
-    Begins and commits its own transaction. Raises `StoreUnusable` when the database is newer than the program.
+    Begins and commits its own transaction. Raises `StoreUnusable` when the database is newer than the
+    program.
     """
     current = current_revision(connection)
     connection.rollback()

@@ -1,8 +1,8 @@
 """Sets of sequence numbers as ranges: `1-57,60` on disk, sorted pairs in memory.
 
-A member's receipts in a chat are such a set: exact for every message, at the price of a watermark as long as they
-are confirmed about in order. Pure functions over `Ranges`, a flat sorted list `[first, last, first, last, …]` of
-numbers from 1 on; neighbouring ranges are always joined, so that a set has exactly one form.
+A member's receipts in a chat are such a set: exact for every message, at the price of a watermark as long as
+they are confirmed about in order. Pure functions over `Ranges`, a flat sorted list `[first, last, first,
+last, …]` of numbers from 1 on; neighbouring ranges are always joined, so that a set has exactly one form.
 """
 
 from bisect import bisect_left, bisect_right

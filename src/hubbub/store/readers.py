@@ -1,7 +1,7 @@
 """Reads, on a few threads that each have a connection of their own.
 
-In write-ahead mode readers and the writer do not wait for each other; a read sees all that was committed before it
-began.
+In write-ahead mode readers and the writer do not wait for each other; a read sees all that was committed
+before it began.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Readers:
         self._closed = False
 
     async def run(self, query: Callable[[Connection], T]) -> T:
-        """Run a query on a free connection. Raises `StoreUnavailable`, and `Unstorable` for a value out of range."""
+        """Run a query on a free connection. Raises `StoreUnavailable`; `Unstorable` for impossible values."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)

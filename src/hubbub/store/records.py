@@ -25,7 +25,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
-    """A chat. `last_seq` numbers its newest message (0 when none); `last_activity` is the last message or the creation."""
+    """A chat.
+
+    `last_seq` numbers its newest message (0 when none); `last_activity` is that one's time, or the creation.
+    """
 
     id: str
     name: str
@@ -40,7 +43,7 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A user's membership of a chat. Messages up to `joined_seq` were there before and do not count as unread."""
+    """A user's membership of a chat. Messages up to `joined_seq` were there before and are never unread."""
 
     chat_id: str
     user_id: str
@@ -52,8 +55,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message of a chat's log.
 
-    `seq` numbers the chat's messages 1, 2, 3, … in commit order. `position` orders the messages of all chats in
-    commit order too; it grows, but may have gaps.
+    `seq` numbers the chat's messages 1, 2, 3, … in commit order. `position` orders the messages of all chats
+    in commit order too; it grows, but may have gaps.
     """
 
     id: str
@@ -82,7 +85,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """A committed message; `duplicate` when its `client_message_id` had been appended before, and this is the first."""
+    """A committed message; with `duplicate` the one that had this `client_message_id` first."""
 
     message: Message
     duplicate: bool
@@ -115,7 +118,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has received and who has read a message; never its sender. `updated_at` is null before the first receipt."""
+    """Who has received and who has read a message, never its sender; `updated_at` is the last time."""
 
     delivered_to: list[str]
     read_by: list[str]
@@ -133,10 +136,10 @@ class MessageTotals(msgspec.Struct, frozen=True, kw_only=True):
 class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     """What a socket leaves behind for its successor.
 
-    `positions` maps each joined chat to the `seq` up to which this client is known to have received (known: told
-    by the client, or confirmed by a heartbeat answer). `token_hash` is the current recovery token's, `spent_hash`
-    the one it replaced, good until the client has answered a heartbeat; `pid_hash` is the hash of Socket.IO's own
-    private id. `expires_at` moves with every save.
+    `positions` maps each joined chat to the `seq` up to which this client is known to have received (known:
+    told by the client, or confirmed by a heartbeat answer). `token_hash` is the current recovery token's,
+    `spent_hash` the one it replaced, good until the client has answered a heartbeat; `pid_hash` is the hash
+    of Socket.IO's own private id. `expires_at` moves with every save.
     """
 
     id: str
@@ -152,7 +155,7 @@ class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Recovery sessions that have not expired, those with a token, and the sum of their ages in milliseconds."""
+    """Unexpired recovery sessions, those with a token, and the sum of their ages in milliseconds."""
 
     sessions: int
     tokens: int
@@ -168,7 +171,7 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """A member's word that messages of a chat have been delivered (`kind` is `delivered`) or read (`read`)."""
+    """A member's word that messages of a chat have been delivered, or read: `kind` says which."""
 
     chat_id: str
     user_id: str

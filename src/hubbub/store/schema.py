@@ -4,8 +4,8 @@ Times are Unix milliseconds. Ids are text. Who may not be mistaken for whom is s
 
 - `messages.position` numbers all messages in commit order, `(chat_id, seq)` those of a chat;
 - `(chat_id, user_id, client_message_id)` is unique for ever: the memory that makes sending again safe;
-- user names and emails bind only users with a password, since foreign tokens decide their own. The `_key` columns
-  hold them with letter case folded, for all languages alike.
+- user names and emails bind only users with a password, since foreign tokens decide their own. The `_key`
+  columns hold them with letter case folded, for all languages alike.
 """
 
 from typing import Final

@@ -42,8 +42,8 @@ class SqliteStore:
     async def open(cls, path: Path | str) -> "SqliteStore":
         """Open a database, made or migrated as needed.
 
-        Raises `StoreUnusable`, with one readable line, when another server has the file open, when it cannot be
-        written, is damaged, is not a hubbub database, or is one of a newer hubbub.
+        Raises `StoreUnusable`, with one readable line, when another server has the file open, when it cannot
+        be written, is damaged, is not a hubbub database, or is one of a newer hubbub.
         """
         database, epoch = await asyncio.to_thread(_open, Path(path))
         return cls(database, epoch)

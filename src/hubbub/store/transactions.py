@@ -1,9 +1,9 @@
 """One transaction for a batch of operations, on the one writing connection.
 
-First all operations of a function are done together. Should one of them hold a value that the database refuses, the
-transaction is rolled back and done again one by one, each behind a savepoint: only the guilty one fails. When the
-database itself fails, the connection is thrown away, and the next batch opens a new one: a full disk or a lock
-that went away needs no restart.
+First all operations of a function are done together. Should one of them hold a value that the database
+refuses, the transaction is rolled back and done again one by one, each behind a savepoint: only the guilty
+one fails. When the database itself fails, the connection is thrown away, and the next batch opens a new one:
+a full disk or a lock that went away needs no restart.
 """
 
 import sqlite3
@@ -97,7 +97,7 @@ class WritingConnection:
             self._connection = None
 
     def close(self) -> None:
-        """Let go of the database. As the last connection does, it copies the write-ahead log into the database."""
+        """Let go of the database; the last connection copies the write-ahead log into it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -1,5 +1,5 @@
-"""The statements, a module a subject: plain functions over a connection, inside a transaction that others begin and end.
+"""The statements, a module a subject: plain functions over a connection, inside somebody else's transaction.
 
-`append` and `confirm` are the hot paths, raw SQL for SQLite over whole batches; all else is SQLAlchemy Core and serves
-both databases.
+`append` and `confirm` are the hot paths, raw SQL for SQLite over whole batches; all else is SQLAlchemy Core
+and serves both databases.
 """

@@ -1,8 +1,8 @@
 """Appending to the log: the hot path of a send, on SQLite (docs/life-of-a-message.md).
 
-One call appends all messages that gathered while the transaction before was committing. It reads what it must know in
-two statements, decides in memory, and writes in four, whatever the number of messages (bulk.py tells why). That is
-exact because this is the only writing connection: nothing changes between reading and writing.
+One call appends all messages that gathered while the transaction before was committing. It reads what it must
+know in two statements, decides in memory, and writes in four, whatever the number of messages (bulk.py tells
+why). That is exact because this is the only writing connection: nothing changes between reading and writing.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ MEMBERSHIPS: Final = Bulk(
 STORED: Final = Bulk(
     """
     WITH k(i, chat_id, user_id, client_message_id) AS (VALUES :rows)
-    SELECT json_group_array(json_array(k.i, m.position, m.id, m.seq, m.username, m.content, m.type, m.created_at))
+    SELECT json_group_array(
+        json_array(k.i, m.position, m.id, m.seq, m.username, m.content, m.type, m.created_at))
     FROM k CROSS JOIN messages m INDEXED BY messages_client_id
     ON m.chat_id = k.chat_id AND m.user_id = k.user_id AND m.client_message_id = k.client_message_id
     """,

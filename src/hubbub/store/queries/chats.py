@@ -136,7 +136,7 @@ def update_chat(
 
 
 def add_member(connection: Connection, chat_id: str, user_id: str, role: str, now: int) -> bool:
-    """Make a user a member from here on, or give a member another role; True when the user was none before."""
+    """Make a user a member from here on, or give a member another role; True when it was none before."""
     of_user = and_(members.c.chat_id == chat_id, members.c.user_id == user_id)
     if connection.execute(update(members).where(of_user).values(role=role)).rowcount:
         return False

@@ -1,6 +1,7 @@
 """Receipts: the hot path of a confirmation, on SQLite.
 
-One call records all confirmations of a batch, in the manner of `append`: two statements to read, three to write.
+One call records all confirmations of a batch, in the manner of `append`: it reads in two statements, decides
+in memory and writes in three.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ MESSAGES: Final = Bulk(
 COUNT: Final = Bulk(
     """
     WITH k(position, delivered_count, read_count, receipted_at) AS (VALUES :rows)
-    UPDATE messages SET delivered_count = k.delivered_count, read_count = k.read_count, receipted_at = k.receipted_at
+    UPDATE messages
+    SET delivered_count = k.delivered_count, read_count = k.read_count, receipted_at = k.receipted_at
     FROM k WHERE messages.position = k.position
     """,
     4,

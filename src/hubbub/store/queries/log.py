@@ -53,7 +53,7 @@ def _within(number: int) -> int:
 def read(
     connection: Connection, chat_id: str, window: tuple[int, int | None], limit: int, newest: bool
 ) -> list[records.Message]:
-    """Return messages with `after < seq < before`, oldest first: the oldest `limit` of them, or the newest."""
+    """Return messages with `after < seq < before`, oldest first: the oldest `limit`, or the newest."""
     after, before = window
     values = {
         "chat_id": chat_id,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, LargeBinary, RowMapping, Select, bindparam, delete, func, or_, select
+from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hubbub.store import records
@@ -18,10 +18,10 @@ BY_TOKEN: Final = select(*FIELDS).where(
     _UNEXPIRED, or_(sessions.c.token_hash == _HASH, sessions.c.spent_hash == _HASH)
 )
 BY_PID: Final = select(*FIELDS).where(_UNEXPIRED, sessions.c.pid_hash == _HASH)
-TOTALS: Final[Select[tuple[int, int, int]]] = select(
+TOTALS: Final = select(
     func.count(),
     func.count(sessions.c.token_hash),
-    func.coalesce(func.sum(bindparam("now") - sessions.c.connected_at), 0),
+    func.sum(bindparam("now", type_=BigInteger) - sessions.c.connected_at),
 ).where(_UNEXPIRED)
 
 _positions = msgspec.json.Decoder(dict[str, int])
@@ -80,4 +80,4 @@ def delete_expired(connection: Connection, now: int) -> int:
 def totals(connection: Connection, now: int) -> records.SessionTotals:
     """Return figures over all unexpired sessions."""
     count, tokens, total_age = connection.execute(TOTALS, {"now": now}).one()
-    return records.SessionTotals(sessions=count, tokens=tokens, total_age=int(total_age))
+    return records.SessionTotals(sessions=count, tokens=tokens, total_age=int(total_age or 0))

@@ -70,7 +70,7 @@ def is_as_stored(user: records.User, stored: records.User) -> bool:
 
 
 def ensure_user(connection: Connection, user: records.User) -> records.User:
-    """Return the stored user of that id with the names and the role of `user`; create it when there is none."""
+    """Return the stored user of that id with the names and role of `user`; create it when there is none."""
     stored = find_user(connection, user.id)
     if stored is None:
         create_user(connection, user, None)
