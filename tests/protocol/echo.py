@@ -77,7 +77,12 @@ def loopback_sockets(port: int) -> list[socket.socket]:
 def serve(engine: Engine, port: int) -> None:
     """Run an engine until SIGINT or SIGTERM."""
     config = uvicorn.Config(
-        engine, ws=engine.websocket, log_level="warning", lifespan="off", proxy_headers=False
+        engine,
+        http=engine.http,
+        ws=engine.websocket,
+        log_level="warning",
+        lifespan="off",
+        proxy_headers=False,
     )
     server = EchoServer(config, engine)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

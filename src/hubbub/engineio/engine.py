@@ -12,6 +12,7 @@ from hubbub.engineio.closing import SERVER_SHUTDOWN, CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door, RefusedListener
 from hubbub.engineio.flusher import Flusher
+from hubbub.engineio.guard import GuardedHttp
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.polling import Polling, Receive, Scope, Send
 from hubbub.engineio.registry import Registry
@@ -51,6 +52,11 @@ class Engine:
     def websocket(self) -> type[asyncio.Protocol]:
         """What makes the protocol of one WebSocket connection, for `uvicorn.Config(ws=engine.websocket)`."""
         return cast("type[asyncio.Protocol]", partial(WebSocket, self._parts))
+
+    @property
+    def http(self) -> type[asyncio.Protocol]:
+        """What makes the protocol of one HTTP connection, for `uvicorn.Config(http=engine.http)`."""
+        return cast("type[asyncio.Protocol]", partial(GuardedHttp, self._parts.config, self.timers))
 
     def stop_accepting(self) -> None:
         """Refuse new sessions with 503 from now on; those that exist go on."""

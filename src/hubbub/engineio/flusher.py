@@ -54,10 +54,12 @@ class Flusher:
 
     def _flush(self) -> None:
         ready = self._ready
-        for _ in range(min(len(ready), _SLICE)):
-            ready.popleft().flush()
-        self._scheduled = bool(ready)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._flush)
-        else:
-            self.frames.clear()
+        try:
+            for _ in range(min(len(ready), _SLICE)):
+                ready.popleft().flush()
+        finally:
+            self._scheduled = bool(ready)
+            if self._scheduled:
+                asyncio.get_running_loop().call_soon(self._flush)
+            else:
+                self.frames.clear()

@@ -159,7 +159,7 @@ class Polling:
 
     async def _exchange(self, request: Request, session: Session, receive: Receive) -> bytes | Refusal:
         now = monotonic()
-        if not self._parts.timers.stalled(now):
+        if session.state is State.OPEN and not self._parts.timers.stalled(now):
             # The timers are coarse: judge by the exact time before serving a session that is over.
             session.heartbeat(now)
         wire = session.wire
@@ -228,26 +228,22 @@ class Polling:
             return refusal
         chunks: list[bytes] = []
         size, more = 0, True
-        try:
-            async with asyncio.timeout(self._parts.config.body_timeout):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return refusals.BAD_REQUEST
-                    chunk = cast("bytes", message.get("body", b""))
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > limit:
-                        return refusals.BODY_TOO_BIG
-                    more = bool(message.get("more_body"))
-        except TimeoutError:
-            return refusals.BODY_TOO_SLOW
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return refusals.BAD_REQUEST
+            chunk = cast("bytes", message.get("body", b""))
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                return refusals.BODY_TOO_BIG
+            more = bool(message.get("more_body"))
         return b"".join(chunks)
 
     async def _answer(self, request: Request, send: Send, outcome: bytes | Refusal) -> None:
         headers = cors_headers(request, self._parts.config)
         if isinstance(outcome, Refusal):
-            if outcome in (refusals.BODY_TOO_BIG, refusals.BODY_TOO_SLOW):
+            if outcome is refusals.BODY_TOO_BIG:
                 # The rest of the body is not read.
                 headers.append((b"connection", b"close"))
             await _send(send, outcome.status, outcome.body, [(b"content-type", _JSON), *headers])

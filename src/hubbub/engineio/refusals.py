@@ -31,7 +31,6 @@ OVERLAP = Refusal(HTTPStatus.BAD_REQUEST, "Another request of this session is ac
 UPGRADED = Refusal(HTTPStatus.BAD_REQUEST, "The session has moved to another transport")
 BAD_PAYLOAD = Refusal(HTTPStatus.BAD_REQUEST, "Invalid payload")
 BODY_TOO_BIG = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large")
-BODY_TOO_SLOW = Refusal(HTTPStatus.REQUEST_TIMEOUT, "Payload not received in time")
 BODY_ENCODED = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Compressed payloads are not supported")
 STOPPING = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down")
 TOO_MANY_SESSIONS = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many sessions")

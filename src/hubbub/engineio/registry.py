@@ -10,8 +10,9 @@ from typing import Protocol
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.refusals import STOPPING, TOO_MANY_SESSIONS, Refusal
 from hubbub.engineio.requests import Handshake, Request, join_headers
-from hubbub.engineio.session import Application, Session, Wire
+from hubbub.engineio.session import Application, Session
 from hubbub.engineio.timers import Timers
+from hubbub.engineio.wire import Wire
 
 # 128 bits from the system's generator: nobody guesses another's session.
 _SID_BYTES = 16

@@ -14,6 +14,7 @@ from typing import Protocol
 from hubbub.engineio import closing
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.heartbeat import Beat, Heartbeat
 from hubbub.engineio.packets import (
     CLOSE,
     MESSAGE,
@@ -28,14 +29,12 @@ from hubbub.engineio.packets import (
     decode,
 )
 from hubbub.engineio.requests import Handshake
+from hubbub.engineio.wire import Wire
 
 log = logging.getLogger(__name__)
 
 # Frames that carry nothing (unasked PONGs, WebSocket pings and pongs) allowed between two heartbeats.
 IDLE_FRAMES = 10_000
-
-# Share of the ping timeout that a client has at least, when a busy server sent the PING late.
-_LATE_PING_GRACE = 0.75
 
 
 class State(Enum):
@@ -53,34 +52,6 @@ class Upgrading(Enum):
     NONE = "none"
     OFFERED = "offered"  # the WebSocket is connected
     PROBED = "probed"  # the probe was answered; polls are answered at once from now on
-
-
-class Wire(Protocol):
-    """The driver of a session's current transport, as the session uses it."""
-
-    name: str
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that left the outbox but not this process."""
-
-    def flush(self) -> None:
-        """Send as much of the session's outbox as the transport takes now."""
-
-    def release(self) -> None:
-        """Let go of a held request, for an upgrade is under way."""
-
-    def finish(self, reason: CloseReason) -> None:
-        """Send all of the outbox, then close; call `session.end` when nothing more can be delivered."""
-
-    def drop(self, reason: CloseReason) -> None:
-        """Close now; the session is over already."""
-
-    def pause_reading(self) -> None:
-        """Take no more from the client until `resume_reading`."""
-
-    def resume_reading(self) -> None:
-        """Read on."""
 
 
 class Application(Protocol):
@@ -124,15 +95,13 @@ class Session:
     """
 
     __slots__ = (
+        "_heartbeat",
         "_host",
         "_idle_frames",
         "_max_bytes",
         "_max_packets",
         "_opened",
-        "_ping_due",
-        "_pong_due",
         "_queued",
-        "_was_paused",
         "app",
         "candidate",
         "handshake",
@@ -174,13 +143,11 @@ class Session:
         # Incoming: whether the application takes more, and whether a POST is being taken in.
         self.reading = True
         self.posting = False
-        self._was_paused = False
-
-        # Heartbeat: when the next PING is due, and until when the last one must be answered (None: it was).
-        self.timer_slot = -1
-        self._ping_due = now + host.config.ping_interval
-        self._pong_due: float | None = None
         self._idle_frames = 0
+
+        # Heartbeat.
+        self.timer_slot = -1
+        self._heartbeat = Heartbeat(host.config.ping_interval, host.config.ping_timeout, now)
 
     # What the application uses.
 
@@ -229,7 +196,7 @@ class Session:
         """
         if self.reading:
             self.reading = False
-            self._was_paused = True
+            self._heartbeat.suspend()
             self.wire.pause_reading()
 
     def resume_reading(self) -> None:
@@ -320,29 +287,18 @@ class Session:
         return self.heartbeat(now)
 
     def heartbeat(self, now: float) -> float | None:
-        """Send a PING or time out, whichever is due; returns when to call again, None when the session is
-        over.
-
-        The pong deadline counts from when the PING was due, so that coarse timers do not lengthen it. A
-        session in which reading is paused cannot have been heard, so it is not judged.
-        """
+        """Send a PING or time out if that is due; returns when to call next, None when it is over."""
         if self.state is not State.OPEN:
             return self._linger(now)
-        config = self._host.config
-        if self._was_paused:
-            self._was_paused = not self.reading
-            if self._pong_due is not None:
-                self._pong_due = now + config.ping_timeout
-        if self._pong_due is not None and now >= self._pong_due:
+        beat = self._heartbeat.check(now, listening=self.reading)
+        if beat is Beat.TIMEOUT:
             self.fail(closing.PING_TIMEOUT)
-        elif self._pong_due is None and now >= self._ping_due:
-            self._pong_due = max(self._ping_due, now - (1 - _LATE_PING_GRACE) * config.ping_timeout)
-            self._pong_due += config.ping_timeout
-            self._ping_due = max(self._ping_due + config.ping_interval, now)
+            return None
+        if beat is Beat.PING:
             self._idle_frames = 0
             self.send(PING_PACKET)
             self._tell(self._host.application.ping_sent, self)
-        return self._next_deadline()
+        return self._heartbeat.next_check
 
     def fail(self, reason: CloseReason) -> None:
         """End the session at once; nothing that is queued is sent."""
@@ -407,11 +363,6 @@ class Session:
 
     # Inside.
 
-    def _next_deadline(self) -> float | None:
-        if self.state is State.CLOSED:
-            return None
-        return self._ping_due if self._pong_due is None else self._pong_due
-
     def _linger(self, now: float) -> float | None:
         if self.state is State.CLOSING:
             return now
@@ -420,11 +371,10 @@ class Session:
         return None
 
     def _pong(self) -> None:
-        if self._pong_due is None:
+        if self._heartbeat.answered():
+            self._tell(self._host.application.pong, self)
+        else:
             self.count_idle_frame()
-            return
-        self._pong_due = None
-        self._tell(self._host.application.pong, self)
 
     def _discard(self) -> None:
         self.outbox = []
