@@ -1,11 +1,12 @@
 """The ports of what nodes share and do not keep, and what every implementation guarantees.
 
 The log is the truth; what is here are hints. The bus may lose, repeat and reorder between nodes; within one
-node, what is published is delivered in the order of publishing, before `publish` returns or in the same turn of the
-loop. The registry forgets a node's connections when the node dies.
+node, what is published is delivered in the order of publishing, before `publish` returns or in the same
+turn of the loop. The registry forgets a node's connections when the node dies.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -32,7 +33,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageNew(msgspec.Struct, frozen=True, kw_only=True):
-    """A committed message, for everybody in its chat's room. `position` is its place in the order of all chats."""
+    """A committed message, for all in its chat's room. `position` is its place in the order of all chats."""
 
     message: objects.Message
     position: int
@@ -75,7 +76,7 @@ class CutOff(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
 
 
-Telling = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
+Telling: TypeAlias = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
 
 
 class Bus(Protocol):
@@ -115,8 +116,8 @@ class StatusCounts(msgspec.Struct, frozen=True, kw_only=True):
 class Occupancy(msgspec.Struct, frozen=True, kw_only=True):
     """A room after somebody came or went.
 
-    `online` counts distinct users, `devices` the sockets of the user concerned; `changed` tells whether the socket
-    really came or went.
+    `online` counts distinct users, `devices` the sockets of the user concerned; `changed` tells whether the
+    socket really came or went.
     """
 
     online: int
@@ -136,9 +137,9 @@ class TypingEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Registry(Protocol):
     """Who is connected, who is in which room, who is typing: over all nodes.
 
-    A user becomes present with the first socket and stays so until `forget` is called after the last one has gone,
-    so that a short absence need not be told. Lists are ordered by user id and page by it: `after` is the last id
-    of the page before, "" for the first page. Counts are O(1).
+    A user becomes present with the first socket and stays so until `forget` is called after the last one
+    has gone, so that a short absence need not be told. Lists are ordered by user id and page by it: `after`
+    is the last id of the page before, "" for the first page. Counts are O(1).
     """
 
     async def connect(self, connection: Connection) -> bool:
@@ -147,8 +148,8 @@ class Registry(Protocol):
     async def disconnect(self, connection: Connection) -> int | None:
         """Remove a socket, from its rooms too.
 
-        Returns the number of this departure, for `forget`, when it was its user's last socket; otherwise, and for
-        a socket that is not there, None.
+        Returns the number of this departure, for `forget`, when it was its user's last socket; otherwise,
+        and for a socket that is not there, None.
         """
 
     async def forget(self, user_id: str, departure: int) -> PresentUser | None:
@@ -158,7 +159,7 @@ class Registry(Protocol):
         """
 
     def touch(self, user_id: str, now: int) -> None:
-        """Note that a user has just done something (`last_seen`). A hint: it may be told to other nodes later."""
+        """Note that a user has just done something (`last_seen`). A hint: other nodes may learn it later."""
 
     async def set_status(self, user_id: str, status: str) -> str | None:
         """Set a present user's status; return the one before, or None when the user is not present."""
@@ -169,7 +170,7 @@ class Registry(Protocol):
     async def users(self, after: str, limit: int) -> list[PresentUser]:
         """Return present users."""
 
-    async def users_among(self, user_ids: Set[str], limit: int) -> tuple[list[PresentUser], int]:
+    async def users_among(self, user_ids: AbstractSet[str], limit: int) -> tuple[list[PresentUser], int]:
         """Return the first `limit` present users of a set, and how many of the set are present in all."""
 
     async def count_users(self) -> int:
@@ -207,10 +208,12 @@ class Limiter(Protocol):
     """Counts what users and addresses do, over all nodes."""
 
     async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
-        """Count one attempt at `key`: at most `limit` in any `window` seconds succeed, exactly the first ones.
+        """Count one attempt at `key`: at most `limit` in any `window` seconds succeed, exactly the first
+        ones.
 
-        An attempt made exactly `window` seconds after another is no longer in one window with it. Returns None when
-        this one may go on, otherwise the whole seconds (at least 1) after which one will. A refused attempt does not
-        count, but the first refused one starts a block of `block` seconds, when given, during which all are refused.
-        A key keeps its `limit`, `window` and `block` from one attempt to the next.
+        An attempt made exactly `window` seconds after another is no longer in one window with it. Returns
+        None when this one may go on, otherwise the whole seconds (at least 1) after which one will. A
+        refused attempt does not count, but the first refused one starts a block of `block` seconds, when
+        given, during which all are refused. A key keeps its `limit`, `window` and `block` from one attempt
+        to the next.
         """
