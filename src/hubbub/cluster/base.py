@@ -208,8 +208,7 @@ class Limiter(Protocol):
     """Counts what users and addresses do, over all nodes."""
 
     async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
-        """Count one attempt at `key`: at most `limit` in any `window` seconds succeed, exactly the first
-        ones.
+        """Count one attempt: at most `limit` in any `window` seconds succeed, exactly the first ones.
 
         An attempt made exactly `window` seconds after another is no longer in one window with it. Returns
         None when this one may go on, otherwise the whole seconds (at least 1) after which one will. A
