@@ -1,0 +1,203 @@
+"""Accounts: users who register here, log in with a password and are switched off and on.
+
+    login -> attempt counted -> password judged off the loop -> access token + refresh token
+
+A refresh token is random, stored as its hash and good for one use, which gives the next one.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from hubbub.chat.passwords import Passwords
+from hubbub.chat.tokens import Tokens
+from hubbub.cluster.base import Bus, CutOff, Limiter
+from hubbub.contract import errors, rest
+from hubbub.contract.errors import Code, RequestError
+from hubbub.contract.values import Role, iso, new_id, now
+from hubbub.store import records
+from hubbub.store.base import Conflict, Users
+
+PER_LOGIN_NAME: Final = (10, 300.0)
+PER_ADDRESS: Final = (30, 300.0)
+"""Attempts in that many seconds: at one user's password, and by one address at passwords and registrations.
+"""
+
+TAKEN: Final = {"username": "Username is already taken", "email": "E-mail address is already taken"}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """Lives of tokens in seconds."""
+
+    access_ttl: float = 3600.0
+    refresh_ttl: float = 30 * 86_400.0
+
+
+class Attempts:
+    """Counts attempts at passwords and registrations; without a limiter, none."""
+
+    def __init__(self, limiter: Limiter | None) -> None:
+        self._limiter = limiter
+
+    async def count(self, address: str, login_name: str | None = None) -> None:
+        """Count an attempt of an address, at a user's password where there is one.
+
+        Raises `RequestError` (RATE_LIMITED) for one too many.
+        """
+        await self._hit(f"login:address:{address}", PER_ADDRESS)
+        if login_name is not None:
+            await self._hit(f"login:name:{login_name.casefold()}", PER_LOGIN_NAME)
+
+    async def _hit(self, key: str, rate: tuple[int, float]) -> None:
+        retry_after = None if self._limiter is None else await self._limiter.hit(key, *rate)
+        if retry_after is not None:
+            text = "Too many login attempts. Please try again later."
+            raise RequestError(Code.RATE_LIMITED, text, retry_after=retry_after)
+
+
+class Accounts:
+    """Registers users, logs them in and switches them off."""
+
+    def __init__(
+        self,
+        users: Users,
+        tokens: Tokens,
+        passwords: Passwords,
+        bus: Bus,
+        attempts: Attempts,
+        rules: AccountRules,
+    ) -> None:
+        self._users = users
+        self._tokens = tokens
+        self._passwords = passwords
+        self._bus = bus
+        self._attempts = attempts
+        self._rules = rules
+
+    async def register(self, request: rest.Register, address: str) -> rest.LoggedIn:
+        """Store a new user and log it in. Raises `RequestError`: CONFLICT, RATE_LIMITED."""
+        self._require_issuer()
+        await self._attempts.count(address)
+        user = await self.add(request, Role.USER)
+        return await self._log_in(user)
+
+    async def add(self, request: rest.Register, role: str) -> records.User:
+        """Store a new user. Raises `RequestError` (CONFLICT)."""
+        password_hash = await self._passwords.hash(request.password)
+        user = records.User(
+            id=new_id(),
+            username=request.username,
+            email=request.email,
+            role=role,
+            active=True,
+            created_at=now(),
+        )
+        try:
+            await self._users.create_user(user, password_hash)
+        except Conflict as conflict:
+            raise errors.conflict(TAKEN[conflict.what]) from None
+        return user
+
+    async def log_in(self, request: rest.LogIn, address: str) -> rest.LoggedIn:
+        """Log a user in by name or e-mail address.
+
+        An unknown name and a wrong password are told, and take, the same. Raises `RequestError`:
+        UNAUTHENTICATED, FORBIDDEN (switched off), RATE_LIMITED.
+        """
+        self._require_issuer()
+        await self._attempts.count(address, request.username)
+        found = await self._users.credentials(request.username)
+        password_hash = None if found is None else found.password_hash
+        verdict = await self._passwords.verify(password_hash, request.password)
+        if found is None or not verdict.right:
+            raise RequestError(Code.UNAUTHENTICATED, "Invalid username or password")
+        if verdict.rehashed is not None:
+            await self._users.set_password(found.user.id, verdict.rehashed)
+        return await self._log_in(found.user)
+
+    async def refresh(self, request: rest.Refresh) -> rest.LoggedIn:
+        """Give new tokens for a refresh token, which is used up. Raises `RequestError`: UNAUTHENTICATED."""
+        self._require_issuer()
+        user_id = await self._users.take_refresh_token(hashed(request.refresh_token), now())
+        user = None if user_id is None else await self._users.user(user_id)
+        if user is None:
+            raise RequestError(Code.UNAUTHENTICATED, "Invalid refresh token")
+        return await self._log_in(user)
+
+    async def _log_in(self, user: records.User) -> rest.LoggedIn:
+        if not user.active:
+            raise errors.forbidden("This account is switched off")
+        access_token, expires_at = self._tokens.issue(user, self._rules.access_ttl)
+        refresh_token = secrets.token_urlsafe(32)
+        await self._users.save_refresh_token(
+            records.RefreshToken(
+                token_hash=hashed(refresh_token),
+                user_id=user.id,
+                expires_at=now() + round(self._rules.refresh_ttl * 1000),
+            )
+        )
+        return rest.LoggedIn(
+            user=shown(user),
+            access_token=access_token,
+            refresh_token=refresh_token,
+            expires_at=iso(expires_at),
+        )
+
+    async def set_active(self, user_id: str, *, active: bool) -> None:
+        """Switch a user on, or off: then every socket and token of the user is refused at once.
+
+        Raises `RequestError` (NOT_FOUND).
+        """
+        if not await self._users.set_active(user_id, active):
+            raise errors.user_not_found()
+        if not active:
+            self._bus.publish(CutOff(user_id=user_id))
+
+    async def set_password(self, user_id: str, password: str) -> None:
+        """Replace a user's password. Raises `RequestError`: NOT_FOUND, CONFLICT."""
+        if await self._users.user(user_id) is None:
+            raise errors.user_not_found()
+        try:
+            await self._users.set_password(user_id, await self._passwords.hash(password))
+        except Conflict as conflict:
+            raise errors.conflict(TAKEN[conflict.what]) from None
+
+    async def user(self, user_id: str) -> rest.User:
+        """Return a user. Raises `RequestError` (NOT_FOUND)."""
+        user = await self._users.user(user_id)
+        if user is None:
+            raise errors.user_not_found()
+        return shown(user)
+
+    async def find(self, login: str) -> records.User:
+        """Return the user of that name or address with a password, or else of that id.
+
+        Raises `RequestError` (NOT_FOUND).
+        """
+        found = await self._users.credentials(login)
+        user = found.user if found is not None else await self._users.user(login)
+        if user is None:
+            raise errors.user_not_found()
+        return user
+
+    async def page(self, after: str, limit: int) -> list[records.User]:
+        """Return users by name, beginning behind the user with the id `after` ("" at first)."""
+        return await self._users.list_users(after, limit)
+
+    def _require_issuer(self) -> None:
+        if not self._tokens.can_issue:
+            raise errors.forbidden("Accounts are kept elsewhere: this server only accepts their tokens")
+
+
+def hashed(token: str) -> bytes:
+    """A random token as it is stored: without it, a stolen database opens no door."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def shown(user: records.User) -> rest.User:
+    """A user as the HTTP API shows one."""
+    return rest.User(
+        id=user.id, username=user.username, email=user.email, role=user.role, created_at=iso(user.created_at)
+    )
