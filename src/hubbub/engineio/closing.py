@@ -25,6 +25,8 @@ TRANSPORT_ERROR = CloseReason("transport error", 1002, reconnect=True)
 PING_TIMEOUT = CloseReason("ping timeout", 1011, reconnect=True)
 # A packet that the Engine.IO or Socket.IO protocol does not allow.
 PARSE_ERROR = CloseReason("parse error", 1002, reconnect=True)
+# A text frame that is not UTF-8.
+INVALID_TEXT = CloseReason("transport error", 1007, reconnect=True)
 # More bytes in one message or body than `max_payload`.
 TOO_BIG = CloseReason("transport error", 1009, reconnect=True)
 # Frames without end that carry nothing.

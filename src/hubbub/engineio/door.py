@@ -2,14 +2,12 @@
 transport.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hubbub.engineio import refusals
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.origins import client_address, origin_allowed
-from hubbub.engineio.packets import OPEN, Prepared, prepare_control
 from hubbub.engineio.refusals import Refusal
 from hubbub.engineio.registry import Registry
 from hubbub.engineio.requests import Request, parse_query
@@ -65,18 +63,6 @@ class Door:
         if request.method != "GET":
             return refusals.BAD_METHOD
         return self._registry.check_room(address) or Admission(address, None)
-
-
-def open_packet(session: Session, config: EngineConfig) -> Prepared:
-    """The OPEN packet, spec section "Handshake"."""
-    facts = {
-        "sid": session.sid,
-        "upgrades": ["websocket"] if session.transport == "polling" else [],
-        "pingInterval": round(config.ping_interval * 1000),
-        "pingTimeout": round(config.ping_timeout * 1000),
-        "maxPayload": config.max_payload,
-    }
-    return prepare_control(OPEN, json.dumps(facts, separators=(",", ":")))
 
 
 def _read_query(request: Request, transport: str) -> dict[str, str] | Refusal:

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.timers import Timers
 
-_MAX_HEAD = 65_536
+_MAX_HEAD = 131_072
 
 
 class GuardedHttp(HttpToolsProtocol):

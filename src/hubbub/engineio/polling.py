@@ -13,7 +13,7 @@ from typing import cast
 
 from hubbub.engineio import closing, refusals
 from hubbub.engineio.closing import CloseReason
-from hubbub.engineio.door import open_packet
+from hubbub.engineio.handshake import open_packet
 from hubbub.engineio.origins import cors_headers, preflight_headers
 from hubbub.engineio.packets import (
     CLOSE_PACKET,
@@ -243,10 +243,8 @@ class Polling:
     async def _answer(self, request: Request, send: Send, outcome: bytes | Refusal) -> None:
         headers = cors_headers(request, self._parts.config)
         if isinstance(outcome, Refusal):
-            if outcome is refusals.BODY_TOO_BIG:
-                # The rest of the body is not read.
-                headers.append((b"connection", b"close"))
-            await _send(send, outcome.status, outcome.body, [(b"content-type", _JSON), *headers])
+            headers += [(b"content-type", _JSON), *outcome.headers]
+            await _send(send, outcome.status, outcome.body, headers)
         else:
             await _send(send, HTTPStatus.OK, outcome, [(b"content-type", _TEXT), *headers])
 

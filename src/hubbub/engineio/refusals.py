@@ -12,6 +12,7 @@ class Refusal:
     status: HTTPStatus
     message: str
     code: int = 3
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -27,10 +28,16 @@ BAD_METHOD = Refusal(HTTPStatus.BAD_REQUEST, "Bad handshake method", 2)
 BAD_REQUEST = Refusal(HTTPStatus.BAD_REQUEST, "Bad request", 3)
 FOREIGN_ORIGIN = Refusal(HTTPStatus.FORBIDDEN, "Forbidden", 4)
 UNKNOWN_VERSION = Refusal(HTTPStatus.BAD_REQUEST, "Unsupported protocol version", 5)
+UNKNOWN_WEBSOCKET_VERSION = Refusal(
+    HTTPStatus.UPGRADE_REQUIRED, "Unsupported WebSocket version", headers=((b"sec-websocket-version", b"13"),)
+)
 OVERLAP = Refusal(HTTPStatus.BAD_REQUEST, "Another request of this session is active")
 UPGRADED = Refusal(HTTPStatus.BAD_REQUEST, "The session has moved to another transport")
 BAD_PAYLOAD = Refusal(HTTPStatus.BAD_REQUEST, "Invalid payload")
-BODY_TOO_BIG = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large")
+# The rest of the body is not read, so the connection cannot go on.
+BODY_TOO_BIG = Refusal(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large", headers=((b"connection", b"close"),)
+)
 BODY_ENCODED = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Compressed payloads are not supported")
 STOPPING = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down")
 TOO_MANY_SESSIONS = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many sessions")

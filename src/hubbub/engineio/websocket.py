@@ -8,21 +8,19 @@ goes to the session, and the session's outbox is written as ready-made frames, o
 import asyncio
 import logging
 from enum import Enum
-from http import HTTPStatus
 from time import monotonic
 from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.exceptions import PayloadTooBig
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request as UpgradeRequest
+from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF
 from websockets.server import ServerProtocol
 
 from hubbub.engineio import closing
 from hubbub.engineio.closing import CloseReason
-from hubbub.engineio.door import Admission, open_packet
+from hubbub.engineio.handshake import accept_upgrade, check_upgrade, open_packet
 from hubbub.engineio.packets import PacketError
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
@@ -77,7 +75,7 @@ class WebSocket(asyncio.Protocol):
         self._parts = parts
         # Typed by uvicorn as its own protocol classes only.
         self._connections = cast("set[object]", server_state.connections)
-        self._parser = ServerProtocol(max_size=parts.config.max_payload, logger=_parser_log)
+        self._parser: ServerProtocol | None = None
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._phase = Phase.HANDSHAKE
@@ -102,7 +100,7 @@ class WebSocket(asyncio.Protocol):
         """Take the upgrade request, or bytes of frames."""
         if self._phase is Phase.HANDSHAKE:
             self._shake_hands(data)
-        elif len(data) <= _SLICE and not self._held:
+        elif self._phase is Phase.CLOSING or (len(data) <= _SLICE and not self._held):
             self._feed(data)
         else:
             self._held += data
@@ -123,9 +121,9 @@ class WebSocket(asyncio.Protocol):
         elif session is not None:
             session.fail(closing.TRANSPORT_CLOSE)
         self._session = None
-        # The parser is a generator that refers to itself; without this it would wait for the garbage
-        # collector.
-        self._parser.parser.close()
+        if self._parser is not None:
+            # A generator that refers to itself; without this it would wait for the garbage collector.
+            self._parser.parser.close()
         self._parts.registry.sockets.discard(self)
         self._parts.registry.settle()
 
@@ -181,10 +179,13 @@ class WebSocket(asyncio.Protocol):
         self._phase = Phase.CLOSING
         self._held = b""
         self._parts.timers.schedule(self, monotonic() + self._parts.config.close_timeout)
+        if self._parser is None:
+            self._transport.close()
+            return
         if self._parser.state is OPEN:
             self._parser.send_close(reason.code, reason.name)
             self._transport.resume_reading()
-        self._write_parsed()
+        self._write_parsed(self._parser)
 
     def pause_reading(self) -> None:
         """Stop reading from the connection."""
@@ -213,29 +214,23 @@ class WebSocket(asyncio.Protocol):
     # Handshake.
 
     def _shake_hands(self, head: bytes) -> None:
-        self._parser.receive_data(head)
-        events = self._parser.events_received()
-        if not events or not isinstance(events[0], UpgradeRequest):
-            self._hang_up()
-            return
         request = self._read_head(head)
         outcome = self._parts.door.enter(request, self.name)
+        if not isinstance(outcome, Refusal):
+            outcome = check_upgrade(request) or outcome
         if isinstance(outcome, Refusal):
             self._refuse(outcome)
             return
         session = outcome.session
-        response = self._parser.accept(events[0])
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._parser.send_response(response)
-            self._hang_up()
-            return
-        self._parser.send_response(response)
+        self._parser = ServerProtocol(state=OPEN, max_size=self._parts.config.max_payload, logger=_parser_log)
         if session is None:
-            self._open(request, outcome)
-        elif session.offer_upgrade(self):
+            self._open(request, outcome.address)
+            return
+        self._transport.write(accept_upgrade(request))
+        if session.offer_upgrade(self):
             self._join(session)
         else:
-            # "the server MUST close the WebSocket connection", spec section "WebSocket"; clients expect it
+            # "the server MUST close the WebSocket connection", spec section "WebSocket"; clients expect it to
             # open first.
             self.drop(closing.TRANSPORT_ERROR)
 
@@ -253,14 +248,12 @@ class WebSocket(asyncio.Protocol):
             secure=self._transport.get_extra_info("sslcontext") is not None,
         )
 
-    def _open(self, request: Request, admission: Admission) -> None:
+    def _open(self, request: Request, address: str) -> None:
         """A WebSocket-only session, spec section "Handshake"."""
         self._phase = Phase.OPEN
-        session = self._parts.registry.open(request, admission.address, self, monotonic())
+        session = self._parts.registry.open(request, address, self, monotonic())
         self._session = session
-        greeting = self._parser.data_to_send()
-        greeting.append(open_packet(session, self._parts.config).frame)
-        self._transport.write(b"".join(greeting))
+        self._transport.write(accept_upgrade(request) + open_packet(session, self._parts.config).frame)
         session.opened()
 
     def _join(self, session: Session) -> None:
@@ -268,23 +261,20 @@ class WebSocket(asyncio.Protocol):
         self._phase = Phase.UPGRADING
         self._session = session
         self._parts.timers.schedule(self, monotonic() + self._parts.config.upgrade_timeout)
-        self._write_parsed()
 
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body
-        self._transport.write(
-            f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}\r\n"
-            "content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
-            f"content-length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Write what the parser has to say, then close the connection."""
+        head = [
+            f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}".encode(),
+            b"content-type: application/json",
+            b"cache-control: no-store",
+            b"connection: close",
+            b"content-length: %d" % len(body),
+            *(b": ".join(header) for header in refusal.headers),
+        ]
+        self._transport.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
         self._phase = Phase.CLOSING
         self._parts.timers.schedule(self, monotonic() + self._parts.config.close_timeout)
-        self._write_parsed()
         self._transport.close()
 
     # Frames.
@@ -299,14 +289,14 @@ class WebSocket(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         parser = self._parser
-        if parser.eof_sent:
+        if parser is None or parser.eof_sent:
             return
         parser.receive_data(data)
         for frame in parser.events_received():
             if isinstance(frame, Frame):
                 self._take_frame(frame)
         if parser.writes:
-            self._write_parsed()
+            self._write_parsed(parser)
         if parser.parser_exc is not None:
             self._end(
                 closing.TOO_BIG if isinstance(parser.parser_exc, PayloadTooBig) else closing.TRANSPORT_ERROR
@@ -350,8 +340,7 @@ class WebSocket(asyncio.Protocol):
             else:
                 self._take_probe(session, text)
         except UnicodeDecodeError:
-            self._parser.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
-            self._end(closing.TRANSPORT_ERROR)
+            self._end(closing.INVALID_TEXT)
         except PacketError:
             self._end(closing.PARSE_ERROR)
 
@@ -377,14 +366,12 @@ class WebSocket(asyncio.Protocol):
         elif self._phase is Phase.UPGRADING and session is not None:
             session.abandon_upgrade()
             self.drop(reason)
-        elif self._phase is Phase.CLOSING:
-            self._write_parsed()
 
-    def _write_parsed(self) -> None:
+    def _write_parsed(self, parser: ServerProtocol) -> None:
         """Write the parser's own frames: pongs, which are left out while the client does not read, and
         closes.
         """
-        writes = self._parser.data_to_send()
+        writes = parser.data_to_send()
         if not self._paused or self._phase is Phase.CLOSING:
             self._transport.write(b"".join(writes))
         if SEND_EOF in writes:
