@@ -24,11 +24,15 @@ _RESULTS = ROOT / "benchmarks" / "results"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round: does it run, not how fast is it")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round: does it run, not how fast is it"
+    )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="measured in each round (4)")
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this one; may be repeated")
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; may be repeated")
+    parser.add_argument(
+        "--scenario", action="append", choices=SCENARIOS, help="only this one; may be repeated"
+    )
     arguments = parser.parse_args()
     if arguments.rounds < 1 or arguments.seconds <= 0:
         parser.error("--rounds and --seconds must be above zero")
@@ -53,7 +57,7 @@ def _schedule(arguments: argparse.Namespace, peers: tuple[Peer, ...], work: Path
 def _run(console: Console, schedule: Schedule) -> list[Result]:
     """The suite with a bar for its progress, and a line for every measurement."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
         total = len(schedule.peers) * len(schedule.cases) * schedule.rounds
         task = progress.add_task("", total=total)
 
@@ -67,46 +71,61 @@ def _run(console: Console, schedule: Schedule) -> list[Result]:
                 if metric.key in measurement.values
             )
             line = found or f"INVALID: {'; '.join(measurement.objections)}"
-            console.print(f"round {number}: {peer.title}, {case.name}: {line}", markup=False, highlight=False)
+            console.print(
+                f"round {number}: {peer.title}, {case.name}: {line}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
             progress.advance(task)
 
         return run(schedule, tell, record)
+
+
+def _facts(schedule: Schedule, skipped: dict[str, str]) -> dict[str, object]:
+    """What the JSON says beside the figures."""
+    return {
+        "command": machine.command(),
+        "began": machine.now(),
+        "machine": machine.facts(schedule.work),
+        "versions": {peer.name: peer.versions() for peer in schedule.peers},
+        "conditions": {
+            "rounds": schedule.rounds,
+            "warm_seconds": schedule.warm,
+            "measured_seconds": schedule.measure,
+            "server_core": schedule.server_core,
+            "load_core": schedule.load_core,
+        },
+        "skipped": skipped,
+    }
+
+
+def _unfit() -> str | None:
+    """Why nothing can be measured on this machine."""
+    if not Path("/proc/self/schedstat").exists():
+        return "The benchmarks need Linux: CPU times and cores come from its kernel's accounting."
+    return None
 
 
 def main() -> int:
     """Run what was asked for; 1 when a result is invalid or there is none."""
     arguments = _arguments()
     console = Console()
-    if not Path("/proc/self/schedstat").exists():
-        console.print("The benchmarks need Linux: they take CPU times and pin cores by its kernel's accounting.")
+    if problem := _unfit():
+        console.print(problem)
         return 1
     asked = [PEERS[name] for name in dict.fromkeys(arguments.peer or PEERS)]
     skipped = {peer.name: reason for peer in asked if (reason := peer.missing())}
-    peers = tuple(peer for peer in asked if peer.name not in skipped)
-    began = time.strftime("%Y%m%d-%H%M%S")
     _RESULTS.mkdir(exist_ok=True)
+    path = _RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
     with tempfile.TemporaryDirectory(prefix=".work-", dir=_RESULTS) as work:
-        schedule = _schedule(arguments, peers, Path(work))
-        facts = {
-            "command": machine.command(),
-            "began": machine.now(),
-            "machine": machine.facts(Path(work)),
-            "versions": {peer.name: peer.versions() for peer in peers},
-            "conditions": {
-                "rounds": schedule.rounds,
-                "warm_seconds": schedule.warm,
-                "measured_seconds": schedule.measure,
-                "server_core": schedule.server_core,
-                "load_core": schedule.load_core,
-            },
-            "skipped": skipped,
-        }
+        schedule = _schedule(arguments, tuple(peer for peer in asked if peer.name not in skipped), Path(work))
+        facts = _facts(schedule, skipped)
         if schedule.load_core is None:
             console.print("There is one core here: server and load share it, and the figures say little.")
         else:
             os.sched_setaffinity(0, {schedule.load_core})
         results = _run(console, schedule)
-    path = _RESULTS / f"{began}.json"
     write_json(path, facts, results)
     print_report(console, results, skipped)
     console.print(f"written to {path.relative_to(ROOT)}")

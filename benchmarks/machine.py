@@ -12,7 +12,7 @@ _SYNCS = 50
 
 
 def facts(work: Path) -> dict[str, object]:
-    """Processor, cores, memory, kernel, load, and the file system that the servers write to, with its fsync."""
+    """Processor, cores, memory, kernel, load, the file system that the servers write to and its fsync."""
     return {
         "processor": _first("/proc/cpuinfo", "model name"),
         "cores": sorted(os.sched_getaffinity(0)),

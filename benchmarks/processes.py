@@ -46,7 +46,7 @@ def on_core(core: int | None) -> Iterator[None]:
 def serving(
     command: Sequence[str], folder: Path, core: int | None, settings: Mapping[str, str]
 ) -> Iterator[Address]:
-    """Run a server that prints `listening on http://HOST:PORT`, with `folder` for its files, until the block ends.
+    """Run a server that prints `listening on http://HOST:PORT`, in `folder`, until the block ends.
 
     Raises PeerError when it ends or says nothing of the kind for 30 s.
     """

@@ -4,53 +4,56 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scenarios.scenario import Metric
+from benchmarks.scenarios.scenario import Case
 from benchmarks.suite import BarOutcome, Result, judge
 
 _BASELINE = "node"
 
 
 def print_report(console: Console, results: Sequence[Result], skipped: Mapping[str, str]) -> None:
-    """A table per set of columns, then the bars, what was wrong and what was left out."""
-    for metrics in dict.fromkeys(result.case.metrics for result in results):
-        console.print(_table(metrics, [result for result in results if result.case.metrics == metrics]))
+    """A table per case, then the bars, what was wrong and what was left out."""
+    for case in dict.fromkeys(result.case for result in results):
+        console.print(_table(case, [result for result in results if result.case == case]))
     for outcome in judge(results):
-        console.print(_bar_line(outcome))
+        console.print(_bar_line(outcome), soft_wrap=True)
     for result in results:
         for objection in result.objections:
-            console.print(f"invalid: {result.peer.title}, {result.case.name}: {objection}", style="red", markup=False)
+            line = f"invalid: {result.peer.title}, {result.case.name}: {objection}"
+            console.print(line, style="red", markup=False, soft_wrap=True)
     for name, reason in skipped.items():
-        console.print(f"skipped: {name}: {reason}", style="yellow", markup=False)
+        console.print(f"skipped: {name}: {reason}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _table(metrics: Sequence[Metric], results: Sequence[Result]) -> Table:
-    table = Table(title="Medians of the rounds, lowest and highest below", title_justify="left")
-    table.add_column("case")
-    table.add_column("server")
-    for place, metric in enumerate(metrics):
-        table.add_column(metric.heading, justify="right")
+def _table(case: Case, results: Sequence[Result]) -> Table:
+    """A row per server; below a median how far the farthest round was off."""
+    table = Table(
+        title=case.name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("server", no_wrap=True)
+    for place, metric in enumerate(case.metrics):
+        table.add_column(metric.heading, justify="right", no_wrap=True)
         if place == 0:
-            table.add_column(f"x {_BASELINE}", justify="right")
-    by_case = {(result.case.name, result.peer.name): result for result in results}
-    for row, result in enumerate(results):
-        baseline = by_case.get((result.case.name, _BASELINE))
-        last = row + 1 == len(results) or results[row + 1].case != result.case
-        table.add_row(*_cells(metrics, result, baseline), end_section=last)
+            table.add_column(f"x {_BASELINE}", justify="right", no_wrap=True)
+    baseline = next((result for result in results if result.peer.name == _BASELINE), None)
+    for result in results:
+        table.add_row(*_cells(result, baseline))
     return table
 
 
-def _cells(metrics: Sequence[Metric], result: Result, baseline: Result | None) -> list[str]:
-    cells = [result.case.name, result.peer.title]
-    for place, metric in enumerate(metrics):
+def _cells(result: Result, baseline: Result | None) -> list[str]:
+    cells = [result.peer.title]
+    for place, metric in enumerate(result.case.metrics):
         spread = result.spread(metric.key)
         if spread is None:
             return [*cells, "[red]invalid[/red]"]
-        cells.append(
-            f"{spread.median:{metric.form}}\n[dim]{spread.low:{metric.form}}-{spread.high:{metric.form}}[/dim]"
-        )
+        cells.append(f"{spread.median:{metric.form}}")
+        if metric.ranged and len(result.rounds) > 1:
+            off = max(spread.high - spread.median, spread.median - spread.low) / spread.median
+            cells[-1] += f"\n[dim]±{off:.1%}[/dim]"
         if place == 0:
             base = baseline.spread(metric.key) if baseline else None
             cells.append(f"{spread.median / base.median:.2f}" if base else "")
@@ -58,7 +61,9 @@ def _cells(metrics: Sequence[Metric], result: Result, baseline: Result | None) -
 
 
 def _bar_line(outcome: BarOutcome) -> str:
-    wanted = f"{outcome.case.name}: at least {outcome.bar.times:g} x {outcome.bar.rival} ({outcome.bar.metric})"
+    wanted = (
+        f"{outcome.case.name}: at least {outcome.bar.times:g} x {outcome.bar.rival} ({outcome.bar.metric})"
+    )
     if outcome.ratio is None:
         return f"[red]bar not judged[/red]  {wanted}: no valid figures"
     verdict = "[green]bar met[/green]" if outcome.met else "[red]bar missed[/red]"
@@ -87,7 +92,9 @@ def write_json(path: Path, facts: Mapping[str, object], results: Sequence[Result
                 "valid": not result.objections,
                 "objections": result.objections,
                 "metrics": {metric.key: result.spread(metric.key) for metric in result.case.metrics},
-                "rounds": [measurement.values for measurement in result.rounds],
+                "rounds": [
+                    {} if measurement.objections else measurement.values for measurement in result.rounds
+                ],
             }
             for result in results
         ],

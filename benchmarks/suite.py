@@ -1,4 +1,4 @@
-"""Measures every case on every peer in interleaved rounds, so that a slow minute of the machine hits all alike."""
+"""Measures every case on every peer in interleaved rounds, so that a slow minute hits all alike."""
 
 import statistics
 import tempfile
@@ -14,7 +14,7 @@ from benchmarks.scenarios.scenario import Bar, Case, Conditions, Measurement
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to measure, how often and how long. `server_core` and `load_core` are None where there is one core."""
+    """What to measure, how often and how long. Both cores are None where there is only one."""
 
     peers: tuple[Peer, ...]
     cases: tuple[Case, ...]
@@ -24,7 +24,7 @@ class Schedule:
     server_core: int | None
     load_core: int | None
     work: Path
-    """Where the servers' folders are made; on a real disk, or the durable ones get their `fsync` for nothing."""
+    """Where the servers' folders are made; on a real disk, or the durable get their `fsync` for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,14 @@ class Usage:
         proc = Path("/proc") / str(process)
         try:
             fields = (proc / "stat").read_text().rpartition(")")[2].split()
-            waits = [int((task / "schedstat").read_text().split()[1]) for task in (proc / "task").iterdir()]
+            threads = list((proc / "task").iterdir())
         except FileNotFoundError as error:
-            raise ProcessLookupError(f"process {process} has ended") from error
-        return cls((int(fields[11]) + int(fields[12])) * _TICK, sum(waits) / 1e9)
+            raise ProcessLookupError(f"the server, process {process}, has ended") from error
+        return cls((int(fields[11]) + int(fields[12])) * _TICK, sum(map(_waited, threads)))
+
+
+def _waited(thread: Path) -> float:
+    try:
+        return int((thread / "schedstat").read_text().split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it has ended since it was listed

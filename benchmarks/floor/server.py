@@ -1,4 +1,4 @@
-"""`python -m benchmarks.floor.server`: one `send(2)` per delivery and as little else as the load generator allows.
+"""`python -m benchmarks.floor.server`: one `send(2)` per delivery and as little else as can be.
 
 One room, no checks, no memory of anything, blocking sockets: what the kernel asks for delivering without
 batching, in the smallest Python loop around it.
@@ -22,6 +22,7 @@ _FIELDS = {
     "createdAt": "2025-01-09T21:30:00.000Z",
     "user": {"id": "user-0", "username": "user-0"},
 }
+_OPEN = b'0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 _HEAD = b'42/chat,["message:new",' + json.dumps(_FIELDS, separators=(",", ":")).encode()[:-1]
 
 
@@ -38,7 +39,9 @@ class Client:
 class FloorServer:
     """Serves until it is killed. `members` are the clients that joined, in that order."""
 
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=1024))
+    listener: socket.socket = field(
+        default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=1024)
+    )
     members: list[Client] = field(default_factory=list)
     seq: int = 0
 
@@ -90,12 +93,14 @@ class FloorServer:
         if not end:
             client.pending = head
             return
-        key = next(line[18:].strip() for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key:"))
+        key = next(
+            line[18:].strip() for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key:")
+        )
         accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
         client.sock.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-            + frame(b'0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}')
+            + frame(_OPEN)
         )  # fmt: skip
         client.upgraded = True
 
@@ -110,7 +115,11 @@ class FloorServer:
             else:
                 self.seq += 1
                 own = json.dumps(
-                    {"content": request["content"], "seq": self.seq, "clientMessageId": request["clientMessageId"]},
+                    {
+                        "content": request["content"],
+                        "seq": self.seq,
+                        "clientMessageId": request["clientMessageId"],
+                    },
                     separators=(",", ":"),
                 )
                 self.deliver(frame(_HEAD + b"," + own[1:].encode() + b"]"))

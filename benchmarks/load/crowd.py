@@ -125,9 +125,13 @@ class Crowd:
             data = member.upgrade(data)
             if not member.upgraded:
                 return
+        view = memoryview(data)
         while (found := span(data, at)) is not None:
             start, end = found
             if data.startswith(MESSAGE, start):
+                if known := transcript.skip(member, view[at:]):
+                    at += known
+                    continue
                 transcript.accept(member, data[at:end])
             else:
                 self._control(member, data[at], data[start:end])

@@ -80,7 +80,9 @@ class Member(Reading):
             auth = self.conversation.plan.auths[self.number]
             self._send(b"40/chat," + json.dumps(auth, separators=(",", ":")).encode())
         elif payload.startswith(b"40/chat,"):
-            request = json.dumps(["join:chat", {"chatId": self.conversation.plan.chat}], separators=(",", ":"))
+            request = json.dumps(
+                ["join:chat", {"chatId": self.conversation.plan.chat}], separators=(",", ":")
+            )
             self._send(b"42/chat,%d%b" % (_JOIN_ID, request.encode()))
         else:
             raise LoadError(f"member {self.number}: unexpected packet {payload[:300]!r}")
@@ -101,7 +103,9 @@ class Member(Reading):
     def _ack(self, payload: bytes) -> None:
         conversation = self.conversation
         if b'"success":true' not in payload:
-            conversation.complain(f"member {self.number} was refused: {payload[:300].decode(errors='replace')}")
+            conversation.complain(
+                f"member {self.number} was refused: {payload[:300].decode(errors='replace')}"
+            )
         if not self.joined:
             self.joined = True
             conversation.joined += 1

@@ -25,10 +25,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was measured between two edges of the clock, and what was wrong from the first message to the last.
+    """What was measured between two edges of the clock, and what was wrong from first to last.
 
-    `*_cpu` is the CPU time used, `*_waited` the time spent runnable without a core, both in seconds within the
-    measured `seconds`. A delivery is a `message:new` received whole by one member.
+    `*_cpu` is the CPU time used, `*_waited` the time spent runnable without a core, both in seconds within
+    the measured `seconds`. A delivery is a `message:new` received whole by one member.
     """
 
     seconds: float

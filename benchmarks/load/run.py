@@ -28,7 +28,7 @@ class _Edge:
 def carry_out(plan: Plan, own: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
     """Do what `plan` says, and tell each phase as it begins. `own` is the process id of the load generator.
 
-    Raises LoadError when the members cannot join or a connection ends, ProcessLookupError when the server does.
+    Raises LoadError when members cannot join or a connection ends, ProcessLookupError when the server does.
     """
     crowd = Crowd(plan)
     try:

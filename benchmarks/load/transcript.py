@@ -35,6 +35,7 @@ class Deviation:
         self.swapped = 0
 
     def take(self, seq: int) -> None:
+        """Count one message by its number."""
         if seq >= self.expected:
             self.missing.update(range(self.expected, seq))
             self.expected = seq + 1
@@ -67,6 +68,7 @@ class Transcript:
 
     @property
     def count(self) -> int:
+        """Messages known so far, which is also the newest `seq`."""
         return len(self.ends) - 1
 
     def rewind(self, reading: Reading) -> bytes:
@@ -92,9 +94,26 @@ class Transcript:
         return bisect_right(self.ends, reading.position) - 1
 
     def lost(self, reading: Reading, sent: int) -> int:
-        """How many of `sent` messages this member never got; a number that the server left out is lost too."""
+        """How many of `sent` messages this member never got; a number left out by the server is lost too."""
         gaps = len(reading.deviation.missing) if reading.deviation is not None else 0
         return max(sent - self.received(reading), gaps)
+
+    def skip(self, reading: Reading, data: memoryview) -> int:
+        """Pass over the known messages that `data` begins with; how many bytes they are."""
+        if reading.deviation is not None:
+            return 0
+        begin = reading.position
+        low = bisect_right(self.ends, begin) - 1
+        high = bisect_right(self.ends, begin + len(data)) - 1
+        middle = high
+        while low < high:
+            if self.data.startswith(data[: self.ends[middle] - begin], begin):
+                low = middle
+            else:
+                high = middle - 1
+            middle = (low + high + 1) // 2
+        reading.position = self.ends[low]
+        return reading.position - begin
 
     def accept(self, reading: Reading, frame: bytes) -> None:
         """Count one whole message frame that a member received; `reading` stands between two frames."""

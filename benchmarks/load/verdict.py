@@ -39,6 +39,5 @@ def _bottleneck(tally: Tally) -> Iterator[str]:
     server = (tally.server_cpu + tally.server_waited) / tally.seconds
     if own > OWN_LIMIT and server < SERVER_SATURATED:
         yield (
-            f"the load generator was the bottleneck: busy {own:.0%} of the time, "
-            f"the server only {server:.0%}"
+            f"the load generator was the bottleneck: busy {own:.0%} of the time, the server only {server:.0%}"
         )

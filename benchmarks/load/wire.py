@@ -5,13 +5,13 @@ import os
 from typing import Final
 
 MASK: Final = b"\xa5\x3c\x5a\xc3"
-"""One mask for every frame. Not zero: some servers skip the unmasking then, which no real client gives them."""
+"""One mask for every frame. Not zero: servers may skip the unmasking then, a gift of no real client."""
 MESSAGE: Final = b'42/chat,["message:new",'
 ACK: Final = b"43/chat,"
 
 
 def upgrade_request(host: str, port: int) -> bytes:
-    """The opening handshake as the stock JavaScript client on the WebSocket transport sends it (RFC 6455, 4.1)."""
+    """The opening handshake as the JavaScript client on the WebSocket transport sends it (RFC 6455, 4.1)."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
         f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}:{port}\r\n"

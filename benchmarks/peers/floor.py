@@ -1,4 +1,4 @@
-"""The floor: a bare `send(2)` loop, one call per delivery. It serves nobody; it is what the kernel charges."""
+"""The floor: a bare `send(2)` loop, one call per delivery. Of no use; it is what the kernel charges."""
 
 import os
 import platform

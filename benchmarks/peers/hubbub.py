@@ -55,13 +55,13 @@ def _token(number: int, secret: str) -> str:
 
 def _make_chat(address: Address, token: str) -> str:
     """A public chat, so that every user may join it; its id."""
-    request = urllib.request.Request(  # noqa: S310 - our own server, over http
+    request = urllib.request.Request(
         f"http://{address.host}:{address.port}/api/v1/chats",
         json.dumps({"name": "Benchmark", "isPublic": True}).encode(),
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server, over http
             chat = json.load(response)
     except urllib.error.HTTPError as error:
         raise PeerError(f"POST /api/v1/chats: {error.code} {error.read()[:300]!r}") from error

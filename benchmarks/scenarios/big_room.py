@@ -9,11 +9,11 @@ from benchmarks.peers.peer import Venue
 from benchmarks.scenarios.scenario import Bar, Conditions, Measurement, Metric
 
 _METRICS = (
-    Metric("deliveries_per_second", "deliveries/s"),
-    Metric("cpu_per_delivery", "CPU us/delivery", ".2f"),
+    Metric("deliveries_per_second", "deliveries/s", ranged=True),
+    Metric("cpu_microseconds_per_delivery", "us/delivery", ".2f", ranged=True),
     Metric("messages_per_second", "messages/s"),
-    Metric("server_busy", "server busy", ".0%"),
-    Metric("load_busy", "load busy", ".0%"),
+    Metric("server_cpu_share", "CPU", ".0%"),
+    Metric("load_cpu_share", "load CPU", ".0%"),
 )
 
 
@@ -59,10 +59,10 @@ class BigRoom:
 def _values(tally: Tally) -> dict[str, float]:
     return {
         "deliveries_per_second": tally.deliveries / tally.seconds,
-        "cpu_per_delivery": tally.server_cpu / tally.deliveries * 1e6,
+        "cpu_microseconds_per_delivery": tally.server_cpu / tally.deliveries * 1e6,
         "messages_per_second": tally.messages / tally.seconds,
-        "server_busy": tally.server_cpu / tally.seconds,
-        "load_busy": tally.own_cpu / tally.seconds,
+        "server_cpu_share": tally.server_cpu / tally.seconds,
+        "load_cpu_share": tally.own_cpu / tally.seconds,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the suite asks of a scenario: cases that measure one peer each time, and how to print what they found."""
+"""What the suite asks of a scenario: cases that measure one peer each time, and how to print it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,14 @@ from benchmarks.peers.peer import Venue
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of a result: its key in the JSON, its heading in the table, its format there."""
+    """A figure of a result: its key in the JSON, its heading and its format in the table, and whether the
+    table also says how far the rounds were apart.
+    """
 
     key: str
     heading: str
     form: str = ",.0f"
+    ranged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How one measurement is made: seconds to warm up and to measure, the load's core, whom to tell the phase."""
+    """How to measure once: seconds to warm up and to measure, the load's core, whom to tell the phase."""
 
     warm: float
     measure: float
