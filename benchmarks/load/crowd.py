@@ -108,9 +108,9 @@ class Crowd:
         try:
             size = member.sock.recv_into(self._buffer)
         except OSError as error:
-            raise LoadError(f"member {member.number}: {error}") from error
+            raise LoadError(f"the connection of member {member.number} ended: {error}") from error
         if not size:
-            raise LoadError(f"the server closed the connection of member {member.number}")
+            raise LoadError(f"the connection of member {member.number} ended: closed by the server")
         received = self._view[:size]
         if not member.tail and self.transcript.data.startswith(received, member.position):
             member.position += size

@@ -28,10 +28,13 @@ class Venue:
 class Peer(Protocol):
     """A server under test."""
 
-    name: str
-    """On the command line and in the results."""
-    title: str
-    """In the table."""
+    @property
+    def name(self) -> str:
+        """On the command line and in the results."""
+
+    @property
+    def title(self) -> str:
+        """In the table."""
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to do about it; None when it can."""

@@ -1,6 +1,7 @@
 """`faulty_server.py FAULT`: the floor server with one fault, towards the third member at message 20."""
 
 import random
+import socket
 import sys
 import time
 
@@ -44,7 +45,7 @@ class FaultyServer(FloorServer):
                 client.sock.send(message)
 
     def cut(self, message: bytes) -> None:
-        self.members[VICTIM].sock.shutdown(2)
+        self.members.pop(VICTIM).sock.shutdown(socket.SHUT_RDWR)
 
 
 class DribblingServer(FloorServer):

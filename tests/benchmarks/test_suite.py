@@ -71,7 +71,7 @@ def printed(results: list[Result], skipped: dict[str, str]) -> str:
 
 
 def test_bars_are_judged_by_medians(tmp_path: Path) -> None:
-    """hubbub at twice Node meets a bar of 1.5 and misses one of 2.5."""
+    """Twice Node's speed meets a bar of 1.5 and misses one of 2.5."""
     results = measured(tmp_path, FakePeer("hubbub", 2), FakePeer("node", 1))
     assert [(outcome.ratio, outcome.met) for outcome in judge(results)] == [(2.0, True), (2.0, False)]
     text = printed(results, {"other": "not installed"})
