@@ -43,6 +43,7 @@ class Sessions:
     def closed(self, session: Session, reason: CloseReason) -> None:
         """The session is over."""
         _connection(session).close(reason.name)
+        session.app = None  # or both would wait for the garbage collector
 
 
 def _connection(session: Session) -> Connection:

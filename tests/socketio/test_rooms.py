@@ -1,0 +1,156 @@
+"""Rooms and broadcasts: who gets what, encoded how often, and in which variant."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from hubbub.engineio import Prepared, closing
+from hubbub.socketio import Outgoing, Server, Socket, Welcome
+from tests.socketio.fakes import Client, FakeSession, Recorder, eventually, make_server
+
+
+class Members:
+    """A server with some clients in it."""
+
+    def __init__(self) -> None:
+        self.application = Recorder()
+        self.application.on_connect = self._welcome
+        self.server: Server = make_server({"/": self.application})
+
+    async def _welcome(self, socket: Socket, auth: Mapping[str, object]) -> Welcome:
+        return Welcome(pid=cast("str | None", auth.get("pid")))
+
+    async def add(self, *rooms: str, pid: str | None = None) -> tuple[Client, Socket]:
+        """A client that is connected and in the rooms."""
+        client = Client(self.server)
+        await client.enter("0" if pid is None else f'0{{"pid":"{pid}"}}')
+        socket = self.application.sockets[-1]
+        for room in rooms:
+            socket.join(room)
+        return client, socket
+
+
+async def test_broadcast_reaches_the_room_and_nobody_else() -> None:
+    """The room, or everyone in the namespace, without the one that is skipped; the count says how many."""
+    members = Members()
+    (a, first), (b, second), (c, _) = await members.add("x"), await members.add("x", "y"), await members.add()
+    server = members.server
+    packet = server.encode("/", "news", {"n": 1})
+    assert server.broadcast("/", "x", packet) == 2
+    assert server.broadcast("/", "x", packet, skip=first) == 1
+    assert server.broadcast("/", "y", packet, skip=first) == 1
+    assert server.broadcast("/", "nobody", packet) == 0
+    assert server.broadcast("/", None, packet) == 3
+    assert server.broadcast("/", None, packet, skip=second) == 2
+    text = '2["news",{"n":1}]'
+    assert (a.session.sent, b.session.sent, c.session.sent) == ([text] * 3, [text] * 4, [text] * 2)
+    assert server.members("/", "x") == [first, second]
+    assert server.count_members("/", "y") == 1
+
+
+async def test_one_encoding_serves_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All recipients of a broadcast are handed the same objects."""
+    handed: list[Prepared] = []
+    monkeypatch.setattr(FakeSession, "send", lambda self, packet: handed.append(packet))
+    members = Members()
+    for _ in range(3):
+        client = Client(members.server)
+        client.say("0")
+    await eventually(lambda: len(members.application.sockets) == 3)
+    handed.clear()
+    members.server.broadcast("/", None, members.server.encode("/", "file", b"bytes"))
+    assert [handed.count(packet) for packet in handed] == [3] * 6
+
+
+async def test_attachments_follow_their_text() -> None:
+    """Each member gets the text, then the attachments in their order."""
+    members = Members()
+    clients = [(await members.add("x"))[0] for _ in range(2)]
+    members.server.broadcast("/", "x", members.server.encode("/", "files", [b"1", b"2"]))
+    for client in clients:
+        text, *attachments = client.session.sent
+        assert str(text).startswith('52-["files",[')
+        assert attachments == [b"1", b"2"]
+
+
+async def test_offset_goes_to_those_who_recover() -> None:
+    """A socket that was welcomed with a pid gets the offset at the end, every other one does not see it."""
+    members = Members()
+    (plain, _), (marked, recovering) = await members.add("x"), await members.add("x", pid="p")
+    server = members.server
+    server.broadcast("/", "x", server.encode("/", "news", {"n": 1}, offset='o"1'))
+    server.broadcast("/", "x", server.encode("/", "typing", {"n": 2}))
+    server.broadcast("/", "x", server.encode("/", "file", b"f", offset="o2"))
+    recovering.send(server.encode("/", "alone", offset="o3"))
+    assert plain.session.sent[:2] == ['2["news",{"n":1}]', '2["typing",{"n":2}]']
+    assert plain.session.sent[2:] == ['51-["file",{"_placeholder":true,"num":0}]', b"f"]
+    assert marked.session.sent[:2] == ['2["news",{"n":1},"o\\"1"]', '2["typing",{"n":2}]']
+    assert marked.session.sent[2:4] == ['51-["file",{"_placeholder":true,"num":0},"o2"]', b"f"]
+    assert marked.session.sent[4:] == ['2["alone","o3"]']
+    assert server.broadcast("/", "x", server.encode("/", "news"), skip=recovering) == 1
+
+
+def test_variants_are_made_once() -> None:
+    """Neither variant is encoded before it is needed, nor twice; without an offset there is only one."""
+    packet = Outgoing(b'2["a"]', (), "o")
+    assert packet.plain is packet.plain
+    assert packet.marked is packet.marked
+    unmarked = Outgoing(b'2["a"]')
+    assert unmarked.marked is unmarked.plain
+
+
+async def test_joining_and_leaving() -> None:
+    """Both may be repeated; a room is gone with its last member."""
+    members = Members()
+    client, socket = await members.add("x", "x")
+    assert socket.rooms == {"x"}
+    socket.leave("x")
+    socket.leave("x")
+    socket.leave("never joined")
+    assert socket.rooms == set()
+    assert members.server.broadcast("/", "x", members.server.encode("/", "a")) == 0
+    assert members.server._spaces["/"].rooms._named == {}
+    assert client.session.sent == []
+
+
+@pytest.mark.parametrize("end", ["client", "server", "transport"])
+async def test_whoever_leaves_is_out_of_its_rooms_at_once(end: str) -> None:
+    """Nothing is sent to it from then on; `rooms_left` tells the application which rooms those were."""
+    members = Members()
+    client, socket = await members.add("x", "y")
+    seen: list[object] = []
+
+    def disconnected(socket: Socket, reason: str) -> None:
+        seen.append((set(socket.rooms), set(socket.rooms_left)))
+
+    members.application.disconnected = disconnected  # type: ignore[method-assign]  # looks at the moment itself
+    if end == "client":
+        client.say("1")
+    elif end == "server":
+        socket.disconnect()
+    else:
+        client.vanish(closing.TRANSPORT_CLOSE)
+    client.session.take()
+    packet = members.server.encode("/", "a")
+    assert [members.server.broadcast("/", room, packet) for room in ("x", "y", None)] == [0, 0, 0]
+    socket.join("late")
+    socket.emit("a")
+    socket.send(packet)
+    await eventually(lambda: seen)
+    assert seen == [(set(), {"x", "y", "late"})]
+    socket.join("too late")
+    assert socket.rooms == set()
+    assert client.session.sent == []
+    assert members.server._spaces["/"].rooms._named == {}
+
+
+async def test_found_by_id() -> None:
+    """Sockets can be found while they are connected, in their namespace."""
+    members = Members()
+    _, socket = await members.add()
+    assert members.server.find("/", socket.id) is socket
+    assert members.server.sockets("/") == [socket]
+    assert members.server.find("/", "other") is None
+    socket.disconnect()
+    assert members.server.find("/", socket.id) is None
