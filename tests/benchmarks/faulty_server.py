@@ -45,7 +45,10 @@ class FaultyServer(FloorServer):
                 client.sock.send(message)
 
     def cut(self, message: bytes) -> None:
-        self.members.pop(VICTIM).sock.shutdown(socket.SHUT_RDWR)
+        if self.seq == AT:
+            self.members.pop(VICTIM).sock.shutdown(socket.SHUT_RDWR)
+        else:
+            super().deliver(message)
 
 
 class DribblingServer(FloorServer):
