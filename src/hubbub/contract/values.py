@@ -64,8 +64,11 @@ class HealthStatus(StrEnum):
     CRITICAL = "critical"
 
 
-# Printable and without control characters: user ids may come from foreign tokens.
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?!\n)$"
+"""Without control characters, a last newline included (which `$` alone would let pass)."""
+
+# User ids may come from foreign tokens.
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 ClientMessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 PageLimit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
@@ -82,7 +85,9 @@ def iso(milliseconds: int) -> str:
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 
 
-@lru_cache(maxsize=4096)  # most times told are of the last seconds, and formatting costs as much as a fan-out step
+@lru_cache(
+    maxsize=4096
+)  # most times told are of the last seconds, and formatting costs as much as a fan-out step
 def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 

@@ -1,0 +1,129 @@
+"""The life of the server process: start, serve until a signal, drain, exit.
+
+A drain refuses new connections, tells the clients, lets what they asked for finish, closes them, and lets go of the
+database, all within `drain_timeout`.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+
+import uvicorn
+import uvloop
+
+from hubbub.app import demo, logs
+from hubbub.app.build import Parts, build
+from hubbub.app.listener import Listener, bind, url_of
+from hubbub.contract.values import now
+from hubbub.settings import Settings
+from hubbub.store.base import StoreError
+
+log = logging.getLogger(__name__)
+
+_HOUSEKEEPING_INTERVAL = 600.0
+_RETRY_AFTER = 1
+# Of the drain's time, what is kept for letting go of the database.
+_STORE_SHARE = 0.3
+
+
+def serve(settings: Settings, *, dev: bool) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    With `dev` a demo chat is made and a banner tells how to use it. Raises `StartError` with one readable line when
+    the server cannot start.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    return uvloop.run(_serve(settings, dev=dev))
+
+
+async def _serve(settings: Settings, *, dev: bool) -> int:
+    stop = _stop_on_signals()
+    with contextlib.closing(bind(settings.host, settings.port)) as listening:
+        parts = await build(settings)
+        listener = Listener(
+            uvicorn.Config(
+                parts.asgi,
+                http=parts.server.engine.http,
+                ws=parts.server.websocket,
+                ws_per_message_deflate=False,
+                proxy_headers=False,
+                server_header=False,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        running = asyncio.create_task(listener.serve([listening]))
+        try:
+            await _wait_for(listener.ready, running)
+            url = url_of(listening)
+            if dev:
+                await demo.prepare(parts, settings, url)
+            print(f"listening on {url}", flush=True)  # noqa: T201 - the promise of `hubbub serve`
+            await _keep_house(parts, stop, running)
+        finally:
+            await _drain(settings, parts, listener, running)
+    return 0
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set. A second SIGINT ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, ask)
+    return stop
+
+
+async def _wait_for(event: asyncio.Event, running: "asyncio.Task[None]", timeout: float | None = None) -> None:
+    """Wait for an event, at most `timeout` seconds, or until the server ends by itself."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((waiting, running), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if running.done():
+        running.result()
+
+
+async def _keep_house(parts: Parts, stop: asyncio.Event, running: "asyncio.Task[None]") -> None:
+    """Forget what has expired from time to time, until it is time to stop."""
+    # What was made until here lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    while not stop.is_set() and not running.done():
+        try:
+            await parts.store.delete_expired(now())
+        except StoreError:
+            log.warning("expired sessions could not be deleted", exc_info=True)
+        await _wait_for(stop, running, _HOUSEKEEPING_INTERVAL)
+
+
+async def _drain(
+    settings: Settings, parts: Parts, listener: Listener, running: "asyncio.Task[None]"
+) -> None:
+    log.info("draining")
+    time_left = settings.drain_timeout * (1 - _STORE_SHARE)
+    parts.draining = True
+    if listener.ready.is_set():
+        listener.stop_listening()
+    parts.server.stop_accepting()
+    try:
+        async with asyncio.timeout(time_left):
+            parts.namespace.announce_closing(_RETRY_AFTER)
+            await parts.server.close_all(timeout=time_left / 2)
+            await parts.namespace.close()
+    except TimeoutError:
+        log.warning("some clients could not be cleared away in time")
+    listener.should_exit = True
+    await asyncio.wait((running,))
+    await parts.close()
+

@@ -1,0 +1,76 @@
+"""The connected clients of this node, by socket and by user."""
+
+import asyncio
+from collections.abc import Collection
+
+from hubbub.chat.recovery import Trail
+from hubbub.cluster.base import Connection
+from hubbub.socketio import Socket
+
+NAMESPACE = "/chat"
+
+
+class Client:
+    """One socket and the user behind it."""
+
+    __slots__ = ("arriving", "ended", "expires_at", "last_send", "refused", "rooms", "socket", "trail", "who")
+
+    def __init__(self, socket: Socket, who: Connection, trail: Trail, expires_at: int) -> None:
+        self.socket = socket
+        self.who = who
+        self.trail = trail
+        # When the token ends, in Unix milliseconds.
+        self.expires_at = expires_at
+
+        # Rooms it is in, and the `seq` from behind which it gets each chat's messages as they come.
+        self.rooms: dict[str, int] = {}
+
+        # Work that later requests wait for: telling of its arrival; its last message that is not committed yet.
+        self.arriving: asyncio.Task[None] | None = None
+        self.last_send: asyncio.Future[object] | None = None
+        # Set when everything about it has been cleared away; made by whoever waits for that.
+        self.ended: asyncio.Event | None = None
+        # Requests refused for their number, one after the other.
+        self.refused = 0
+
+
+class Clients:
+    """All clients of this node."""
+
+    def __init__(self) -> None:
+        self._by_socket: dict[str, Client] = {}
+        self._by_user: dict[str, dict[str, Client]] = {}
+
+    def add(self, client: Client) -> None:
+        """Remember a client."""
+        self._by_socket[client.who.socket_id] = client
+        self._by_user.setdefault(client.who.user_id, {})[client.who.socket_id] = client
+
+    def discard(self, client: Client) -> None:
+        """Forget a client."""
+        if self._by_socket.get(client.who.socket_id) is not client:
+            return
+        del self._by_socket[client.who.socket_id]
+        mine = self._by_user[client.who.user_id]
+        del mine[client.who.socket_id]
+        if not mine:
+            del self._by_user[client.who.user_id]
+
+    def find(self, socket_id: str) -> Client | None:
+        """Return the client of a socket."""
+        return self._by_socket.get(socket_id)
+
+    def of_user(self, user_id: str) -> Collection[Client]:
+        """Return the clients of a user."""
+        return self._by_user.get(user_id, {}).values()
+
+    async def wait_ended(self, socket_id: str) -> None:
+        """Disconnect a socket, if it is here, and wait until everything about it has been cleared away."""
+        client = self._by_socket.get(socket_id)
+        if client is not None:
+            client.ended = client.ended or asyncio.Event()
+            client.socket.disconnect(close=True)
+            await client.ended.wait()
+
+    def __len__(self) -> int:
+        return len(self._by_socket)

@@ -1,0 +1,259 @@
+"""Delivery: what the bus tells, brought to the sockets of this node (docs/life-of-a-message.md).
+
+    telling -> its room or users -> encoded once -> each socket's outbox
+
+Messages of a chat are delivered in the order of `seq`, each once: a repeated one is dropped, and one that comes too
+early waits until the log has given those before it. A socket that enters a room gets everything behind a `seq` that
+`enter` returns; one that recovers is held first: what is told meanwhile waits for `release`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from operator import itemgetter
+from typing import Final
+
+from hubbub.chat.messages import Messages
+from hubbub.cluster.base import MessageNew, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.contract import events
+from hubbub.gateway.clients import NAMESPACE, Client, Clients
+from hubbub.socketio import Outgoing, Server, Socket
+
+log = logging.getLogger(__name__)
+
+_PAGE: Final = 500
+_HEAL_RETRY: Final = 1.0
+
+
+class LiveRoom:
+    """A chat's room on this node. `seq` numbers the newest message told here; None until the log has said it."""
+
+    __slots__ = ("healing", "holding", "opening", "parked", "seq", "sockets")
+
+    def __init__(self) -> None:
+        self.seq: int | None = None
+        self.opening: asyncio.Task[None] | None = None
+        # Messages that came before those they follow, by `seq`.
+        self.parked: dict[int, MessageNew] = {}
+        self.healing = False
+        # Sockets that belong to it, entering ones included; what is told to held ones waits here.
+        self.sockets: set[Socket] = set()
+        self.holding: dict[Socket, list[tuple[int, Outgoing]]] = {}
+
+
+class Delivery:
+    """The fan-out of one node, and the tasks that read what it missed."""
+
+    def __init__(self, server: Server, clients: Clients, messages: Messages, epoch: str) -> None:
+        self._server = server
+        self._clients = clients
+        self._messages = messages
+        self._epoch = epoch
+        self._rooms: dict[str, LiveRoom] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.delivered = 0
+
+    # What the bus calls.
+
+    def deliver(self, telling: Telling) -> None:
+        """Bring to the sockets of this node what the bus tells."""
+        if isinstance(telling, MessageNew):
+            self._arrived(telling)
+        elif isinstance(telling, ToRoom):
+            self._tell_room(telling)
+        elif isinstance(telling, ToUsers):
+            self._tell_users(telling)
+        elif isinstance(telling, ToEveryone):
+            self._send(None, self._encode(telling.event), self._skipped(telling.skip_user, None))
+
+    def _arrived(self, telling: MessageNew) -> None:
+        room = self._rooms.get(telling.message.chat_id)
+        if room is None:
+            return
+        if room.seq is not None and telling.message.seq == room.seq + 1 and not room.parked:
+            self._tell_message(room, telling)
+        elif room.seq is None or telling.message.seq > room.seq:
+            room.parked[telling.message.seq] = telling
+            if room.seq is not None:
+                self._heal(telling.message.chat_id, room)
+
+    def _tell_message(self, room: LiveRoom, telling: MessageNew) -> None:
+        """The hot path: one encoding, one loop over the room."""
+        room.seq = telling.message.seq
+        packet = self.encode_message(telling)
+        self.delivered += self._server.broadcast(NAMESPACE, telling.message.chat_id, packet)
+        for waiting in room.holding.values():
+            waiting.append((telling.position, packet))
+
+    def _tell_room(self, telling: ToRoom) -> None:
+        client = self._clients.find(telling.skip_socket) if telling.skip_socket is not None else None
+        skipped = [client.socket] if client is not None else self._skipped(telling.skip_user, telling.chat_id)
+        self._send(telling.chat_id, self._encode(telling.event), skipped)
+
+    def _tell_users(self, telling: ToUsers) -> None:
+        packet = self._encode(telling.event)
+        for user_id in telling.user_ids:
+            for client in self._clients.of_user(user_id):
+                if telling.chat_id is None or telling.chat_id in client.rooms:
+                    client.socket.send(packet)
+
+    def _skipped(self, user_id: str | None, chat_id: str | None) -> list[Socket]:
+        """Return the sockets of a user (in a room, if given) who is not told."""
+        if user_id is None:
+            return []
+        clients = self._clients.of_user(user_id)
+        return [client.socket for client in clients if chat_id is None or chat_id in client.rooms]
+
+    def _send(self, chat_id: str | None, packet: Outgoing, skipped: list[Socket]) -> None:
+        if len(skipped) <= 1:
+            self._server.broadcast(NAMESPACE, chat_id, packet, skipped[0] if skipped else None)
+            return
+        everyone = (
+            self._server.sockets(NAMESPACE) if chat_id is None else self._server.members(NAMESPACE, chat_id)
+        )
+        for socket in everyone:
+            if socket not in skipped:
+                socket.send(packet)
+
+    def tell_all(self, event: events.Event) -> None:
+        """Tell all sockets of this node."""
+        self._send(None, self._encode(event), [])
+
+    def _encode(self, event: events.Event) -> Outgoing:
+        return self._server.encode(NAMESPACE, event.event, event)
+
+    def encode_message(self, telling: MessageNew) -> Outgoing:
+        """Return `message:new`, with its place in this history for Socket.IO's own recovery."""
+        offset = f"{self._epoch}:{telling.position}"
+        return self._server.encode(NAMESPACE, "message:new", telling.message, offset=offset)
+
+    def parse_offset(self, offset: object) -> int | None:
+        """Return the position that an offset of ours names; None for anything else, another history included."""
+        epoch, _, position = offset.rpartition(":") if isinstance(offset, str) else ("", "", "")
+        return int(position) if epoch == self._epoch and position.isascii() and position.isdigit() else None
+
+    # Entering and leaving.
+
+    async def enter(self, client: Client, chat_id: str) -> int:
+        """Let a socket get the chat's messages from now on; return the `seq` behind which they begin."""
+        if chat_id not in client.rooms:
+            await self.hold(client, chat_id)
+            self.release(client, (chat_id,))
+        return client.rooms[chat_id]
+
+    async def hold(self, client: Client, chat_id: str) -> int:
+        """Enter, but keep what is told to the socket until `release`; return the `seq` behind which that begins."""
+        room = self._rooms.get(chat_id)
+        if room is None:
+            room = self._rooms[chat_id] = LiveRoom()
+            room.opening = self._spawn(self._open(chat_id, room))
+        room.sockets.add(client.socket)
+        try:
+            if room.opening is not None:
+                await asyncio.shield(room.opening)
+        finally:
+            if room.seq is None:
+                self._drop(client.socket, chat_id, room)
+        assert room.seq is not None  # noqa: S101 - `_open` has set it, or raised
+        room.holding[client.socket] = []
+        client.rooms[chat_id] = room.seq
+        return room.seq
+
+    def release(self, client: Client, chat_ids: Iterable[str]) -> None:
+        """Send what was kept, in the order of all chats, and let the socket get the rest as it comes."""
+        kept: list[tuple[int, Outgoing]] = []
+        for chat_id in chat_ids:
+            room = self._rooms.get(chat_id)
+            if room is not None and client.socket in room.holding:
+                kept += room.holding.pop(client.socket)
+                client.socket.join(chat_id)
+        kept.sort(key=itemgetter(0))
+        for _, packet in kept:
+            client.socket.send(packet)
+
+    def leave(self, client: Client, chat_id: str) -> None:
+        """Tell a socket nothing more of a chat."""
+        client.rooms.pop(chat_id, None)
+        client.socket.leave(chat_id)
+        room = self._rooms.get(chat_id)
+        if room is not None:
+            self._drop(client.socket, chat_id, room)
+
+    def leave_all(self, client: Client) -> None:
+        """Tell a socket nothing more of any chat."""
+        for chat_id in list(client.rooms):
+            self.leave(client, chat_id)
+
+    def _drop(self, socket: Socket, chat_id: str, room: LiveRoom) -> None:
+        room.sockets.discard(socket)
+        room.holding.pop(socket, None)
+        if not room.sockets and self._rooms.get(chat_id) is room:
+            del self._rooms[chat_id]
+
+    def live(self, client: Client) -> dict[str, int]:
+        """Return the newest `seq` that was told to a socket in each of its rooms."""
+        told: dict[str, int] = {}
+        for chat_id, entered in client.rooms.items():
+            room = self._rooms.get(chat_id)
+            if room is not None and room.seq is not None and client.socket not in room.holding:
+                told[chat_id] = max(room.seq, entered)
+        return told
+
+    # Reading what was missed.
+
+    async def _open(self, chat_id: str, room: LiveRoom) -> None:
+        """Find where a room begins. What the bus told meanwhile is parked."""
+        seq = await self._messages.last_seq(chat_id)
+        room.opening = None
+        room.seq = seq
+        self._catch_up(room)
+        if room.parked:
+            self._heal(chat_id, room)
+
+    def _catch_up(self, room: LiveRoom) -> None:
+        """Tell what is parked as far as it follows on."""
+        assert room.seq is not None  # noqa: S101 - only called once it is known
+        for seq in sorted(room.parked):
+            if seq > room.seq + 1:
+                return
+            telling = room.parked.pop(seq)
+            if seq == room.seq + 1:
+                self._tell_message(room, telling)
+
+    def _heal(self, chat_id: str, room: LiveRoom) -> None:
+        """Have the log fill a gap in front of what is parked."""
+        if not room.healing:
+            room.healing = True
+            self._spawn(self._read_gap(chat_id, room))
+
+    async def _read_gap(self, chat_id: str, room: LiveRoom) -> None:
+        try:
+            while room.parked and self._rooms.get(chat_id) is room and room.seq is not None:
+                try:
+                    missing = await self._messages.after(chat_id, room.seq, min(room.parked), _PAGE)
+                except Exception:
+                    log.warning("chat %s: missed messages cannot be read yet", chat_id, exc_info=True)
+                    await asyncio.sleep(_HEAL_RETRY)
+                    continue
+                room.parked.update((one.message.seq, one) for one in missing)
+                self._catch_up(room)
+        finally:
+            room.healing = False
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # Whoever waits for the task gets its error; it is marked as seen in case that nobody does any more.
+        if not task.cancelled():
+            task.exception()
+
+    async def close(self) -> None:
+        """End what is being read."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,140 @@
+"""Dispatch: an event becomes a typed request, the request an answer.
+
+    event -> is the token still good -> request rate -> request struct -> handler -> answer, or the failure
+
+Every way out is an answer. What a client did wrong is told to the client and not logged; a defect of ours is logged
+under a correlation id, which is all that the client learns.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from hubbub.chat.failures import translate
+from hubbub.chat.limits import Limits
+from hubbub.contract import errors, requests
+from hubbub.contract.answers import Answer
+from hubbub.contract.errors import Code, Failure, Problem, RequestError
+from hubbub.contract.values import now
+from hubbub.gateway.clients import Client
+from hubbub.socketio import Ack
+
+log = logging.getLogger(__name__)
+
+_PLACE: Final = re.compile(r" - at `\$\.?(?P<field>.*)`$")
+_MISSING: Final = re.compile(r"missing required field `(?P<field>.+)`$")
+
+MOST_REFUSED: Final = 1000
+"""Requests refused for their number, one after the other, before the socket is disconnected."""
+
+Result = Answer | asyncio.Future[Answer]
+Handler = Callable[[Client, requests.Request], Awaitable[Result]]
+
+
+class Dispatch:
+    """Turns events into answers by a table: event name -> request type, handler."""
+
+    def __init__(self, table: Mapping[str, tuple[type[requests.Request], Handler]], limits: Limits) -> None:
+        self._table = table
+        self._limits = limits
+        # Answered requests by event and outcome code, for the metrics.
+        self.answered: dict[tuple[str, str], int] = {}
+
+    async def handle(self, client: Client, name: str, args: list[object]) -> Ack:
+        """Answer an event. Never raises for what the client did."""
+        event = name if name in self._table else "unknown"
+        try:
+            result = await self._answer(client, name, args)
+        except Exception as error:
+            return [self._failure(event, error, client)]
+        if isinstance(result, asyncio.Future):
+            return self._later(event, result, client)
+        self._count(event, "OK")
+        return [result]
+
+    async def _answer(self, client: Client, name: str, args: list[object]) -> Result:
+        row = self._table.get(name)
+        if client.expires_at <= now() and name != requests.RefreshToken.event:
+            raise errors.unauthenticated()
+        await self._count_request(client)
+        if row is None:
+            raise errors.unknown_event()
+        request_type, handler = row
+        return await handler(client, parse(request_type, args))
+
+    async def _count_request(self, client: Client) -> None:
+        """Refuse requests beyond the rate. Who goes on all the same is disconnected."""
+        try:
+            await self._limits.request(client.who.user_id)
+            client.refused = 0
+        except RequestError:
+            client.refused += 1
+            if client.refused > MOST_REFUSED:
+                client.socket.disconnect(close=True)
+            raise
+
+    def _later(self, event: str, result: "asyncio.Future[Answer]", client: Client) -> Ack:
+        """Answer when the result is known."""
+        ack: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
+
+        def settle(done: "asyncio.Future[Answer]") -> None:
+            error = asyncio.CancelledError() if done.cancelled() else done.exception()
+            if ack.done():
+                return
+            if error is None:
+                self._count(event, "OK")
+                ack.set_result([done.result()])
+            else:
+                ack.set_result([self._failure(event, error, client)])
+
+        result.add_done_callback(settle)
+        return ack
+
+    def _failure(self, event: str, error: BaseException, client: Client) -> Failure:
+        refusal = translate(error) if isinstance(error, Exception) else None
+        if refusal is not None:
+            self._count(event, refusal.code)
+            return refusal.failure()
+        self._count(event, Code.INTERNAL)
+        correlation_id = secrets.token_hex(8)
+        log.error("%s of user %r failed [%s]", event, client.who.user_id, correlation_id, exc_info=error)
+        return Failure(
+            success=False,
+            message="Internal server error",
+            code=Code.INTERNAL,
+            correlation_id=correlation_id,
+        )
+
+    def _count(self, event: str, code: str) -> None:
+        key = (event, str(code))
+        self.answered[key] = self.answered.get(key, 0) + 1
+
+
+def parse(request_type: type[requests.Request], args: list[object]) -> requests.Request:
+    """Return the typed request. Raises `RequestError` that names the wrong field by its name on the wire."""
+    payload = args[0] if args else {}
+    if not isinstance(payload, dict):
+        raise RequestError(
+            Code.INVALID_REQUEST,
+            "Invalid request data",
+            details=[Problem("", "the request must be an object")],
+        )
+    try:
+        return msgspec.convert(payload, request_type)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+
+
+def _invalid(text: str) -> RequestError:
+    missing = _MISSING.search(text)
+    if missing is not None:
+        return errors.invalid(missing["field"], "is missing")
+    place = _PLACE.search(text)
+    if place is None:
+        return errors.invalid("", text)
+    return errors.invalid(place["field"], text[: place.start()])

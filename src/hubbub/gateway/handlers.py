@@ -1,0 +1,292 @@
+"""Handlers: what each request of the API does, a few lines each; the rules are in `hubbub.chat`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from hubbub.chat.health import Health
+from hubbub.chat.limits import Limits
+from hubbub.chat.messages import Messages, Outcome
+from hubbub.chat.monitoring import Monitoring
+from hubbub.chat.presence import Presence
+from hubbub.chat.receipts import Receipts
+from hubbub.chat.recovery import Recovery
+from hubbub.chat.rooms import Rooms
+from hubbub.chat.tokens import TokenRefused, Tokens
+from hubbub.chat.typing import Typing
+from hubbub.contract import answers, errors, events, requests
+from hubbub.contract.answers import Answer
+from hubbub.contract.values import iso
+from hubbub.gateway.clients import Client
+from hubbub.gateway.delivery import Delivery
+from hubbub.gateway.dispatch import Handler, Result
+from hubbub.gateway.expiry import Expiry
+
+R = TypeVar("R", bound=requests.Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the chat that requests are about."""
+
+    rooms: Rooms
+    messages: Messages
+    receipts: Receipts
+    typing: Typing
+    presence: Presence
+    recovery: Recovery
+    monitoring: Monitoring
+    health: Health
+    limits: Limits
+    tokens: Tokens
+
+
+class Handlers:
+    """The table of requests, and the function of each."""
+
+    def __init__(self, parts: Parts, delivery: Delivery, expiry: Expiry) -> None:
+        self._parts = parts
+        self._delivery = delivery
+        self._expiry = expiry
+        # Missed messages being handed over now.
+        self._queued = 0
+
+    def table(self) -> dict[str, tuple[type[requests.Request], Handler]]:
+        """Return event name -> request type, handler."""
+        return dict(self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, tuple[type[requests.Request], Handler]]]:
+        yield _row(requests.JoinChat, self.join)
+        yield _row(requests.LeaveChat, self.leave)
+        yield _row(requests.RoomInfo, self.room_info)
+        yield _row(requests.RoomList, self.room_list)
+        yield _row(requests.RoomOnline, self.room_online)
+        yield _row(requests.SendMessage, self.send, waits=False)
+        yield _row(requests.Typing, self.typing)
+        yield _row(requests.TypingUsers, self.typing_users)
+        yield _row(requests.ConfirmDelivered, self.delivered)
+        yield _row(requests.ConfirmRead, self.read)
+        yield _row(requests.DeliveryStatus, self.delivery_status)
+        yield _row(requests.MessageStats, self.message_stats)
+        yield _row(requests.UpdateStatus, self.update_status)
+        yield _row(requests.OnlineUsers, self.online_users)
+        yield _row(requests.UserStatus, self.user_status)
+        yield _row(requests.PresenceStats, self.presence_stats)
+        yield _row(requests.CreateSession, self.create_session)
+        yield _row(requests.Recover, self.recover)
+        yield _row(requests.SessionInfo, self.session_info)
+        yield _row(requests.ConnectionStats, self.connection_stats)
+        yield _row(requests.Metrics, self.metrics)
+        yield _row(requests.ConnectionEvents, self.connection_events)
+        yield _row(requests.MonitoringStats, self.monitoring_stats)
+        yield _row(requests.Health, self.health)
+        yield _row(requests.RefreshToken, self.refresh_token)
+
+    # Rooms.
+
+    async def join(self, client: Client, request: requests.JoinChat) -> Result:
+        """Enter a room. Once more from the same socket: the same answer, and nobody is told."""
+        view = await self._parts.rooms.admit(client.who, request.chat_id)
+        again = request.chat_id in client.rooms
+        last_seq = await self._delivery.enter(client, request.chat_id)
+        info = await self._parts.rooms.joined_info(view, last_seq)
+        if not again:
+            occupancy = await self._parts.rooms.enter(client.who, request.chat_id)
+            await self._parts.recovery.joined(client.trail, request.chat_id, last_seq)
+            joined = events.RoomJoined(chat_id=request.chat_id, room_info=info, online_count=occupancy.online)
+            client.socket.emit(joined.event, joined)
+        return answers.Joined(room_info=info)
+
+    async def leave(self, client: Client, request: requests.LeaveChat) -> Result:
+        """Leave a room."""
+        _require_joined(client, request.chat_id)
+        self._delivery.leave(client, request.chat_id)
+        left = await self._parts.rooms.leave(client.who, request.chat_id)
+        await self._parts.recovery.left(client.trail, request.chat_id)
+        client.socket.emit(left.event, left)
+        return answers.Left()
+
+    async def room_info(self, client: Client, request: requests.RoomInfo) -> Result:
+        """Tell a chat's facts."""
+        return await self._parts.rooms.info(client.who, request.chat_id)
+
+    async def room_list(self, client: Client, request: requests.RoomList) -> Result:
+        """Tell the user's chats."""
+        return await self._parts.rooms.list(client.who, request)
+
+    async def room_online(self, client: Client, request: requests.RoomOnline) -> Result:
+        """Tell who is in a room."""
+        return await self._parts.rooms.online(client.who, request)
+
+    # Messages.
+
+    async def send(self, client: Client, request: requests.SendMessage) -> Result:
+        """Append a message. The next request of the socket may begin before the commit if it is a message too."""
+        outcome = await self._parts.messages.send(client.who, request)
+        await self._parts.typing.stop(client.who, request.chat_id)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        outcome.add_done_callback(partial(_sent, client, answer))
+        client.last_send = outcome
+        return answer
+
+    async def typing(self, client: Client, request: requests.Typing) -> Result:
+        """Tell the others in the room that the user types, or no longer does."""
+        in_room = request.chat_id in client.rooms
+        if in_room:
+            await self._parts.limits.typing(client.who.user_id)
+        return await self._parts.typing.update(client.who, request.chat_id, request.is_typing, in_room)
+
+    async def typing_users(self, client: Client, request: requests.TypingUsers) -> Result:
+        """Tell who is typing."""
+        await self._parts.rooms.check_view(client.who, request.chat_id)
+        return await self._parts.typing.users(request.chat_id)
+
+    async def delivered(self, client: Client, request: requests.ConfirmDelivered) -> Result:
+        """Record that messages have arrived."""
+        return await self._parts.receipts.delivered(client.who, request)
+
+    async def read(self, client: Client, request: requests.ConfirmRead) -> Result:
+        """Record that messages have been read."""
+        return await self._parts.receipts.read(client.who, request)
+
+    async def delivery_status(self, client: Client, request: requests.DeliveryStatus) -> Result:
+        """Tell whom a message has reached."""
+        return await self._parts.receipts.status(client.who, request.message_id)
+
+    async def message_stats(self, _client: Client, _request: requests.MessageStats) -> Result:
+        """Tell messaging figures."""
+        return await self._parts.receipts.stats()
+
+    # Presence.
+
+    async def update_status(self, client: Client, request: requests.UpdateStatus) -> Result:
+        """Choose the user's status."""
+        return await self._parts.presence.update_status(client.who, request.status)
+
+    async def online_users(self, _client: Client, request: requests.OnlineUsers) -> Result:
+        """Tell who is connected."""
+        return await self._parts.presence.online_users(request)
+
+    async def user_status(self, client: Client, request: requests.UserStatus) -> Result:
+        """Tell one user's presence."""
+        return await self._parts.presence.user_status(client.who, request.user_id)
+
+    async def presence_stats(self, _client: Client, _request: requests.PresenceStats) -> Result:
+        """Tell presence figures."""
+        return await self._parts.presence.stats()
+
+    # Recovery.
+
+    async def create_session(self, client: Client, _request: requests.CreateSession) -> Result:
+        """Make this socket's recovery token, or return it."""
+        token = await self._parts.recovery.create(client.trail)
+        client.socket.emit(token.event, token)
+        return answers.SessionCreated(recovery_token=token.token)
+
+    async def recover(self, client: Client, request: requests.Recover) -> Result:
+        """Take up a session: its rooms, and what was missed in them. What comes meanwhile follows the answer."""
+        recovery = self._parts.recovery
+        session = await recovery.find(client.who, request.recovery_token)
+        resumed = await recovery.resume(session, request.last_seq or {}, request.epoch)
+        fresh = [chat_id for chat_id in resumed.positions if chat_id not in client.rooms]
+        try:
+            for chat_id in fresh:
+                await self._delivery.hold(client, chat_id)
+            upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
+            missed = await recovery.missed(resumed.positions, upto)
+            self._queued += len(missed.messages)
+            await recovery.take_over(client.trail, resumed, rotate=True)
+            answer, told = await recovery.recovered(client.trail, resumed, missed)
+        except BaseException:
+            for chat_id in fresh:
+                self._delivery.leave(client, chat_id)
+            raise
+        for event in told:
+            client.socket.emit(event.event, event)
+        for chat_id in fresh:
+            await self._parts.rooms.enter(client.who, chat_id)
+        # The answer leaves in this turn of the loop, what was kept meanwhile in the next.
+        asyncio.get_running_loop().call_soon(self._handed_over, client, fresh, len(missed.messages))
+        return answer
+
+    def _handed_over(self, client: Client, chat_ids: list[str], queued: int) -> None:
+        self._queued -= queued
+        self._delivery.release(client, chat_ids)
+
+    async def session_info(self, client: Client, _request: requests.SessionInfo) -> Result:
+        """Tell this socket's facts."""
+        return self._parts.recovery.info(client.trail)
+
+    async def connection_stats(self, _client: Client, _request: requests.ConnectionStats) -> Result:
+        """Tell recovery figures."""
+        return await self._parts.recovery.stats(self._queued)
+
+    # Monitoring.
+
+    async def metrics(self, _client: Client, _request: requests.Metrics) -> Result:
+        """Tell connection figures."""
+        return self._parts.monitoring.metrics()
+
+    async def connection_events(self, client: Client, request: requests.ConnectionEvents) -> Result:
+        """Tell the newest connection events."""
+        return self._parts.monitoring.events(client.who, request)
+
+    async def monitoring_stats(self, client: Client, _request: requests.MonitoringStats) -> Result:
+        """Tell connection figures with the busiest addresses and clients."""
+        return self._parts.monitoring.stats(client.who)
+
+    async def health(self, _client: Client, _request: requests.Health) -> Result:
+        """Judge the server."""
+        return await self._parts.health.judge()
+
+    # The token.
+
+    async def refresh_token(self, client: Client, request: requests.RefreshToken) -> Result:
+        """Go on with a new token of the same user."""
+        try:
+            identity = await self._parts.tokens.identify(request.token)
+        except TokenRefused:
+            raise errors.unauthenticated() from None
+        if identity.user_id != client.who.user_id:
+            raise errors.unauthenticated()
+        self._expiry.forget(client)
+        client.expires_at = identity.expires_at
+        self._expiry.watch(client)
+        return answers.TokenRefreshed(expires_at=iso(identity.expires_at))
+
+
+def _row(
+    request_type: type[R], function: Callable[[Client, R], Awaitable[Result]], *, waits: bool = True
+) -> tuple[str, tuple[type[requests.Request], Handler]]:
+    """A row of the table. A handler that `waits` begins when the socket's messages before it are committed."""
+
+    async def handle(client: Client, request: requests.Request) -> Result:
+        if waits and client.last_send is not None:
+            await asyncio.wait((client.last_send,))
+            client.last_send = None
+        assert isinstance(request, request_type)  # noqa: S101 - the dispatch has parsed it as such
+        return await function(client, request)
+
+    return request_type.event, (request_type, handle)
+
+
+def _require_joined(client: Client, chat_id: str) -> None:
+    if chat_id not in client.rooms:
+        raise errors.not_in_room()
+
+
+def _sent(client: Client, answer: "asyncio.Future[Answer]", done: "asyncio.Future[Outcome]") -> None:
+    """A message is committed, or refused: answer its sender."""
+    error = done.exception()
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+        return
+    outcome = done.result()
+    answer.set_result(outcome.answer)
+    if outcome.sent is not None:
+        client.socket.emit(outcome.sent.event, outcome.sent)
+

@@ -1,0 +1,177 @@
+"""Login: a CONNECT becomes a client, or is refused.
+
+auth -> Socket.IO's own recovery, if the client can continue a connection
+     -> else the connection limit -> the token -> who it is -> a new client
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from hubbub.chat.limits import Limits
+from hubbub.chat.monitoring import Monitoring
+from hubbub.chat.recovery import Recovery, Resumed
+from hubbub.chat.tokens import Identity, TokenRefused, Tokens
+from hubbub.cluster.base import Connection, MessageNew
+from hubbub.contract.errors import RequestError
+from hubbub.contract.values import ConnectionEventType, now
+from hubbub.gateway.clients import Client, Clients
+from hubbub.gateway.delivery import Delivery
+from hubbub.socketio import ConnectionRefused, Socket, Welcome
+
+TOO_MANY: Final = "Too many connection attempts. Please try again later."
+_BEARER: Final = "bearer "
+_LONGEST_AGENT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Somebody may come in: as `client`, who first gets `replay`, and whose rooms of before are being held."""
+
+    client: Client
+    welcome: Welcome
+    resumed: Resumed | None = None
+    replay: list[MessageNew] = field(default_factory=list)
+
+
+class Login:
+    """Decides who comes in."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        limits: Limits,
+        recovery: Recovery,
+        monitoring: Monitoring,
+        clients: Clients,
+    ) -> None:
+        self._tokens = tokens
+        self._limits = limits
+        self._recovery = recovery
+        self._monitoring = monitoring
+        self._clients = clients
+
+    async def enter(self, socket: Socket, auth: Mapping[str, object], delivery: Delivery) -> Entrance:
+        """Let a socket in. Raises `ConnectionRefused`.
+
+        A connection that Socket.IO's own recovery continues is not counted as an attempt: a restart of the server must
+        not lock an office out.
+        """
+        token = _token(socket, auth)
+        entrance = await self._continue(socket, auth, token, delivery)
+        if entrance is not None:
+            return entrance
+        await self._count_attempt(socket)
+        identity = await self._identify(socket, token)
+        who = _connection(socket, identity, socket.id)
+        trail = self._recovery.begin(who, offer_pid=_knows_offsets(socket))
+        client = Client(socket, who, trail, identity.expires_at)
+        return Entrance(client, Welcome(sid=who.socket_id, pid=trail.pid))
+
+    async def _count_attempt(self, socket: Socket) -> None:
+        retry_after = await self._limits.connection(socket.handshake.address)
+        if retry_after is not None:
+            self._record(socket, ConnectionEventType.RATE_LIMIT, "RATE_LIMITED")
+            raise ConnectionRefused(TOO_MANY, {"code": "RATE_LIMITED", "retryAfter": retry_after})
+
+    async def _identify(self, socket: Socket, token: str | None) -> Identity:
+        try:
+            return await self._tokens.identify(token)
+        except TokenRefused as refusal:
+            self._record(socket, ConnectionEventType.AUTH_FAILURE, refusal.code)
+            raise ConnectionRefused("Unauthorized", {"code": str(refusal.code)}) from None
+        except RequestError as error:
+            self._record(socket, ConnectionEventType.ERROR, error.code)
+            data = {"code": str(error.code), "retryAfter": error.retry_after}
+            raise ConnectionRefused(error.message, data) from None
+
+    def _record(self, socket: Socket, kind: ConnectionEventType, code: str) -> None:
+        self._monitoring.record(
+            kind,
+            socket_id=None,
+            user_id=None,
+            address=socket.handshake.address,
+            user_agent=_agent(socket),
+            details={"code": str(code)},
+        )
+
+    # Socket.IO's own recovery.
+
+    async def _continue(
+        self, socket: Socket, auth: Mapping[str, object], token: str | None, delivery: Delivery
+    ) -> Entrance | None:
+        """Continue an earlier connection, if the client can prove that it had it and nothing is in the way."""
+        pid = auth.get("pid")
+        if not isinstance(pid, str):
+            return None
+        try:
+            identity = await self._tokens.identify(token)
+            who = _connection(socket, identity, socket.id)
+            session = await self._recovery.find_pid(who, pid)
+            if session is None:
+                return None
+            await self._clients.wait_ended(session.socket_id)
+            resumed = await self._recovery.resume(session, {}, None)
+        except (TokenRefused, RequestError):
+            return None
+        who = _connection(socket, identity, session.socket_id)
+        client = Client(socket, who, self._recovery.begin(who, offer_pid=False), identity.expires_at)
+        client.trail.pid = pid
+        replay = None
+        try:
+            replay = await self._replay(client, resumed, delivery, auth.get("offset"))
+            if replay is not None:
+                await self._recovery.take_over(client.trail, resumed, rotate=False)
+        except BaseException:
+            replay = None
+            raise
+        finally:
+            if replay is None:
+                delivery.leave_all(client)
+                self._recovery.abandon(client.trail)
+        return None if replay is None else Entrance(client, Welcome(session.socket_id, pid), resumed, replay)
+
+    async def _replay(
+        self, client: Client, resumed: Resumed, delivery: Delivery, offset: object
+    ) -> list[MessageNew] | None:
+        """Hold the rooms of before, and read what was missed. None: it cannot be continued without a gap."""
+        after_position = delivery.parse_offset(offset)
+        if after_position is None and offset is not None:
+            return None
+        upto = {chat_id: await delivery.hold(client, chat_id) for chat_id in resumed.positions}
+        return await self._recovery.replay(resumed.positions, upto, after_position)
+
+
+def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:
+    """Return the token of the CONNECT packet, or that of the handshake's Authorization header."""
+    token = auth.get("token")
+    if isinstance(token, str):
+        return token
+    header = socket.handshake.headers.get("authorization", "")
+    return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else None
+
+
+def _agent(socket: Socket) -> str:
+    return socket.handshake.headers.get("user-agent", "")[:_LONGEST_AGENT]
+
+
+def _knows_offsets(socket: Socket) -> bool:
+    """Tell whether the client may be offered state recovery, and with it a further argument on `message:new`.
+
+    Clients built like the JavaScript one understand it, and put `EIO` straight before `transport` into their query.
+    python-socketio's client puts it behind, knows no state recovery and would call handlers with an argument too many.
+    """
+    return "EIO=4&transport=" in socket.handshake.raw_query
+
+
+def _connection(socket: Socket, identity: Identity, socket_id: str) -> Connection:
+    return Connection(
+        socket_id=socket_id,
+        user_id=identity.user_id,
+        username=identity.username,
+        email=identity.email,
+        role=identity.role,
+        address=socket.handshake.address,
+        user_agent=_agent(socket),
+        connected_at=now(),
+    )

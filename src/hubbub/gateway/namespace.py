@@ -1,0 +1,181 @@
+"""The namespace `/chat`: a client's life, from CONNECT until everything about it has been cleared away."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+
+from hubbub.cluster.base import CutOff, Expel, Telling
+from hubbub.contract import events
+from hubbub.contract.values import ConnectionEventType, now
+from hubbub.gateway.clients import Client, Clients
+from hubbub.gateway.delivery import Delivery
+from hubbub.gateway.dispatch import Dispatch
+from hubbub.gateway.expiry import Expiry
+from hubbub.gateway.handlers import Parts
+from hubbub.gateway.login import Entrance, Login
+from hubbub.socketio import Ack, Socket, Welcome
+
+log = logging.getLogger(__name__)
+
+
+class ChatNamespace:
+    """What Socket.IO calls for the sockets of `/chat`, and what the bus tells of their users."""
+
+    def __init__(self, parts: Parts, login: Login, clients: Clients) -> None:
+        self._parts = parts
+        self._login = login
+        self._clients = clients
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._entering: dict[Socket, Entrance] = {}
+
+    def serve(self, delivery: Delivery, dispatch: Dispatch, expiry: Expiry) -> None:
+        """Take the parts that are made after the server this namespace belongs to. Must be called once, at first."""
+        self._delivery = delivery
+        self._dispatch = dispatch
+        self._expiry = expiry
+
+    # What Socket.IO calls.
+
+    async def connect(self, socket: Socket, auth: Mapping[str, object]) -> Welcome:
+        """Let a client in, or raise `ConnectionRefused`."""
+        entrance = await self._login.enter(socket, auth, self._delivery)
+        self._entering[socket] = entrance
+        return entrance.welcome
+
+    def connected(self, socket: Socket) -> None:
+        """The client was welcomed: send what it missed, and tell the others."""
+        entrance = self._entering.pop(socket)
+        client = entrance.client
+        socket.data = client
+        self._clients.add(client)
+        self._expiry.watch(client)
+        for telling in entrance.replay:
+            socket.send(self._delivery.encode_message(telling))
+        self._delivery.release(client, list(client.rooms))
+        self._record(client, ConnectionEventType.CONNECT, {"recovered": entrance.resumed is not None})
+        client.arriving = self._spawn(self._arrive(client))
+
+    async def event(self, socket: Socket, name: str, args: list[object]) -> Ack:
+        """Answer a request."""
+        client = _client(socket)
+        if client.arriving is not None:
+            await asyncio.wait((client.arriving,))
+            client.arriving = None
+        self._parts.presence.touch(client.who)
+        client.trail.last_activity = now()
+        return await self._dispatch.handle(client, name, args)
+
+    def ping_sent(self, socket: Socket) -> None:
+        """A heartbeat goes out: its answer will confirm what was told until now."""
+        client = _client(socket)
+        self._parts.recovery.ping_sent(client.trail, self._delivery.live(client))
+
+    def pong(self, socket: Socket) -> None:
+        """A heartbeat was answered."""
+        client = _client(socket)
+        self._parts.recovery.pong(client.trail)
+
+    def disconnected(self, socket: Socket, reason: str) -> None:
+        """The client is gone."""
+        self._spawn(self._clear(_client(socket), reason))
+
+    # A client's coming and going.
+
+    async def _arrive(self, client: Client) -> None:
+        online = await self._parts.presence.connected(client.who)
+        client.socket.emit(online.event, online)
+        for chat_id in list(client.rooms):
+            await self._parts.rooms.enter(client.who, chat_id)
+
+    async def _clear(self, client: Client, reason: str) -> None:
+        """Clear away everything about a client, whatever fails on the way."""
+        rooms = list(client.rooms)
+        self._expiry.forget(client)
+        if client.arriving is not None:
+            await asyncio.wait((client.arriving,))
+        await self._attempt(self._parts.recovery.end(client.trail))
+        for chat_id in rooms:
+            self._delivery.leave(client, chat_id)
+            await self._attempt(self._parts.rooms.leave(client.who, chat_id))
+        await self._attempt(self._parts.presence.disconnected(client.who))
+        duration = now() - client.who.connected_at
+        transport = client.socket.session.transport
+        self._record(
+            client,
+            ConnectionEventType.DISCONNECT,
+            {"reason": reason, "durationMs": duration, "transport": transport},
+        )
+        self._clients.discard(client)
+        if client.ended is not None:
+            client.ended.set()
+
+    async def _attempt(self, step: Coroutine[object, object, object]) -> None:
+        try:
+            await step
+        except Exception:
+            log.warning("a step of clearing a client away failed", exc_info=True)
+
+    def _record(
+        self, client: Client, kind: ConnectionEventType, details: dict[str, str | int | float | bool | None]
+    ) -> None:
+        self._parts.monitoring.record(
+            kind,
+            socket_id=client.who.socket_id,
+            user_id=client.who.user_id,
+            address=client.who.address,
+            user_agent=client.who.user_agent,
+            details=details,
+        )
+
+    # What the bus tells.
+
+    def heard(self, telling: Telling) -> None:
+        """Act on what concerns sockets rather than goes to them."""
+        if isinstance(telling, Expel):
+            for client in list(self._clients.of_user(telling.user_id)):
+                if telling.chat_id in client.rooms:
+                    self._delivery.leave(client, telling.chat_id)
+                    self._spawn(self._expel(client, telling.chat_id))
+        elif isinstance(telling, CutOff):
+            for client in list(self._clients.of_user(telling.user_id)):
+                client.socket.disconnect(close=True)
+
+    async def _expel(self, client: Client, chat_id: str) -> None:
+        left = await self._parts.rooms.leave(client.who, chat_id)
+        client.socket.emit(left.event, left)
+        await self._parts.recovery.left(client.trail, chat_id)
+
+    # Closing.
+
+    def announce_closing(self, retry_after: int) -> None:
+        """Tell all clients that the server is about to go."""
+        notice = events.ServerNotice(
+            reason="server shutting down",
+            message="The server is restarting. Please reconnect.",
+            retry_after=retry_after,
+        )
+        self._delivery.tell_all(notice)
+
+    async def close(self) -> None:
+        """Wait until everybody who has left is cleared away."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a client's coming or going failed", exc_info=error)
+
+
+def _client(socket: Socket) -> Client:
+    """The client of a socket that was welcomed."""
+    if not isinstance(socket.data, Client):
+        raise TypeError("the socket was not welcomed by this namespace")
+    return socket.data
