@@ -62,7 +62,9 @@ class Group:
         """Tell every caller that has not gone away that nothing was done."""
         for future in self.futures:
             if not future.done():
-                future.set_exception(error)
+                # Each caller its own: a traceback grows with every place that an exception is raised at.
+                own = StoreUnavailable(str(error)) if isinstance(error, StoreUnavailable) else error
+                future.set_exception(own)
 
 
 Batch: TypeAlias = list[Group]

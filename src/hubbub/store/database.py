@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from time import monotonic
 from typing import Final
 from urllib.parse import quote
 
@@ -23,10 +24,13 @@ from hubbub.store.migrate import migrate
 APPLICATION_ID: Final = 0x68756262
 """Marks a SQLite file as hubbub's ("hubb"), in its header."""
 
+LOOK: Final = 0.5
+"""Seconds to look for damage when a database is opened; `hubbub check` looks at all of it."""
+
 BUSY_TIMEOUT: Final = 2000
 """Milliseconds to wait for a lock that a foreign program (a backup tool, a shell) holds."""
 
-CHECKPOINT_PAGES: Final = 4000
+CHECKPOINT_PAGES: Final = 8000
 """Pages of the write-ahead log (4 KiB each) after which a commit copies them into the database."""
 
 WRITING: Final = f"""
@@ -93,7 +97,7 @@ class Database:
 
     def _take_lock(self) -> None:
         """Lock the file beside the database: a lock on the database itself would fight with SQLite's own."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,13 +106,32 @@ class Database:
                 f"{self.path} is in use by another hubbub server: "
                 "stop that one first, or name another data directory"
             ) from error
+        # SQLite would make it readable for everybody, and its other files with the same permissions.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _prepare(self) -> None:
+        self._look_for_damage()
         with self.connect_writer() as connection:
             cursor = connection.connection.cursor()
             self._mark(cursor)
             cursor.close()
             migrate(connection)
+
+    def _look_for_damage(self) -> None:
+        """Check as much of the file as `LOOK` seconds allow: a damaged one is told best at the start."""
+        connection = self._connect_writer()
+        until = monotonic() + LOOK
+        connection.set_progress_handler(lambda: monotonic() > until, 10_000)
+        try:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+        else:
+            if found != "ok":
+                raise sqlite3.DatabaseError("malformed")
+        finally:
+            connection.close()
 
     def _mark(self, cursor: DBAPICursor) -> None:
         """Make the file hubbub's own and switch its write-ahead log on, unless it is somebody else's."""

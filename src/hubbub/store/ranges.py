@@ -35,6 +35,19 @@ def contains(ranges: Ranges, number: int) -> bool:
     return index % 2 == 1 or (index > 0 and ranges[index - 1] == number)
 
 
+def gaps(ranges: Ranges, number: int, limit: int) -> list[tuple[int, int]]:
+    """Return the gaps (first, last) beside the range that holds `number`, those of at most `limit` numbers.
+
+    Before the first range the gap begins with 1; behind the last there is none.
+    """
+    if not contains(ranges, number):
+        return []
+    start = (bisect_right(ranges, number) - 1) // 2 * 2 if ranges[-1] > number else len(ranges) - 2
+    before = (ranges[start - 1] + 1 if start else 1, ranges[start] - 1)
+    behind = (ranges[start + 1] + 1, ranges[start + 2] - 1) if start + 2 < len(ranges) else (1, 0)
+    return [(first, last) for first, last in (before, behind) if 0 <= last - first < limit]
+
+
 def count(ranges: Ranges, after: int, upto: int) -> int:
     """Return how many numbers of the set lie in `after < number <= upto`."""
     pairs = zip(ranges[::2], ranges[1::2], strict=True)

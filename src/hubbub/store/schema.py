@@ -96,7 +96,9 @@ chats: Final = Table(
     sqlite_with_rowid=False,
 )
 
-# `sent_count` counts the member's own messages behind `joined_seq`: they are never unread.
+# `sent_count` counts the member's own messages behind `joined_seq`: they are never unread. `covered_count`
+# counts those
+# of them that lie within the ranges of what the member has read (see queries/confirm.py).
 members: Final = Table(
     "members",
     metadata,
@@ -106,6 +108,7 @@ members: Final = Table(
     Column("joined_at", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
     Column("sent_count", BigInteger, nullable=False),
+    Column("covered_count", BigInteger, nullable=False),
     PrimaryKeyConstraint("chat_id", "user_id"),
     Index("members_by_user", "user_id", "chat_id"),
     sqlite_with_rowid=False,
@@ -142,7 +145,8 @@ Index(
     postgresql_where=_with_client_id,
 )
 
-# Ranges of `seq` (see ranges.py). They outlive a membership: what was received stays received.
+# Ranges of `seq` (see ranges.py); they may cover own messages. They outlive a membership: what was received
+# stays so.
 receipts: Final = Table(
     "receipts",
     metadata,

@@ -8,6 +8,7 @@ This module says which statement answers which method of the port; the statement
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -17,7 +18,7 @@ from hubbub.store import records
 from hubbub.store.base import Cursor, ReceiptKind
 from hubbub.store.commit import GroupCommit
 from hubbub.store.database import Database
-from hubbub.store.queries import chats, history, log, sessions, users
+from hubbub.store.queries import arrivals, chats, history, log, sessions, users
 from hubbub.store.queries.append import append
 from hubbub.store.queries.confirm import confirm
 from hubbub.store.readers import Readers
@@ -25,8 +26,9 @@ from hubbub.store.transactions import WritingConnection, call
 
 T = TypeVar("T")
 
-CLOSE_DEADLINE: Final = 8.0
-"""Seconds that closing waits for writes; the whole server has ten to stop."""
+READ_DEADLINE: Final = 1.0
+WRITE_DEADLINE: Final = 6.0
+"""Seconds that closing waits for reads, then for writes; the whole server has ten to stop."""
 
 
 class SqliteStore:
@@ -49,9 +51,10 @@ class SqliteStore:
         return cls(database, epoch)
 
     async def close(self) -> None:
-        """Finish what was begun, within `CLOSE_DEADLINE`, and let go of the file."""
-        await asyncio.to_thread(self._readers.close)
-        await self._commit.close(CLOSE_DEADLINE)
+        """Finish what was begun, as long as it takes no more than seconds, and let go of the file."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._readers.close), READ_DEADLINE)
+        await self._commit.close(WRITE_DEADLINE)
         self._database.release()
 
     def _read(self, query: Callable[[Connection], T]) -> Awaitable[T]:
@@ -78,7 +81,7 @@ class SqliteStore:
         stored = await self._read(lambda c: users.find_user(c, user.id))
         if stored is not None and users.is_as_stored(user, stored):
             return stored
-        return await self._write(lambda c: users.ensure_user(c, user))
+        return await self._commit.submit(arrivals.ensure_users, user)
 
     async def user(self, user_id: str) -> records.User | None:
         """Return a user."""
@@ -98,7 +101,7 @@ class SqliteStore:
 
     async def set_last_seen(self, user_id: str, now: int) -> None:
         """Remember when a user was last connected."""
-        await self._write(lambda c: users.set_last_seen(c, user_id, now))
+        await self._commit.submit(arrivals.set_last_seen, arrivals.Seen(user_id, now))
 
     async def list_users(self, after: str, limit: int) -> list[records.User]:
         """Return users by username and id."""

@@ -6,6 +6,7 @@ one fails. When the database itself fails, the connection is thrown away, and th
 a full disk or a lock that went away needs no restart.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -17,6 +18,8 @@ from hubbub.store.base import StoreError, StoreUnavailable, Unstorable
 from hubbub.store.commit import Batch, Group
 
 Call: TypeAlias = Callable[[Connection], object]
+
+log: Final = logging.getLogger(__name__)
 
 REFUSED: Final = (
     UnicodeEncodeError,
@@ -71,6 +74,7 @@ class WritingConnection:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._connection: Connection | None = None
+        self._failing = False
 
     def run(self, batch: Batch) -> None:
         """Do a batch in one transaction. Raises `StoreUnavailable` when nothing of it was kept."""
@@ -81,7 +85,13 @@ class WritingConnection:
                 self._transact(batch, _one_by_one)
         except FAILED as error:
             self._discard()
+            if not self._failing:
+                self._failing = True
+                log.error("%s", unavailable(error))  # noqa: TRY400 the message says it; our code is not at fault
             raise unavailable(error) from error
+        if self._failing:
+            self._failing = False
+            log.info("the database can be used again")
 
     def _transact(self, batch: Batch, do: Callable[[Connection, Group], None]) -> None:
         if self._connection is None:

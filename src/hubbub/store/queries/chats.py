@@ -15,6 +15,7 @@ MEMBER: Final = tuple(members.c[name] for name in records.Member.__struct_fields
 MESSAGE: Final = tuple(
     messages.c[name].label(f"message_{name}") for name in records.Message.__struct_fields__
 )
+UNREAD: Final = (members.c.sent_count, members.c.covered_count, receipts.c.read)
 
 CHAT_BY_ID: Final = select(*CHAT).where(chats.c.id == bindparam("chat_id"))
 _IS_MEMBER: Final = and_(members.c.chat_id == chats.c.id, members.c.user_id == bindparam("user_id"))
@@ -22,15 +23,14 @@ _HAS_RECEIPTS: Final = and_(receipts.c.chat_id == chats.c.id, receipts.c.user_id
 CHAT_FOR: Final = (
     select(
         *CHAT,
-        members.c.sent_count,
-        receipts.c.read,
+        *UNREAD,
         *(field.label(f"member_{field.name}") for field in MEMBER),
     )
     .select_from(chats.outerjoin(members, _IS_MEMBER).outerjoin(receipts, _HAS_RECEIPTS))
     .where(chats.c.id == bindparam("chat_id"))
 )
 CHATS_OF: Final = (
-    select(*CHAT, members.c.joined_seq, members.c.sent_count, receipts.c.read, *MESSAGE)
+    select(*CHAT, members.c.joined_seq, *UNREAD, *MESSAGE)
     .select_from(
         members.join(chats, chats.c.id == members.c.chat_id)
         .outerjoin(receipts, _HAS_RECEIPTS)
@@ -64,9 +64,11 @@ def _chat(row: RowMapping) -> records.Chat:
     return records.Chat(**{field.name: row[field] for field in CHAT})
 
 
-def _unread(last_seq: int, joined_seq: int, sent_count: int, read: str | None) -> int:
+def _unread(last_seq: int, joined_seq: int, row: RowMapping) -> int:
     """Messages since joining that are neither the member's own nor read."""
-    return last_seq - joined_seq - sent_count - ranges.count(ranges.parse(read or ""), joined_seq, last_seq)
+    read = ranges.count(ranges.parse(row["read"] or ""), joined_seq, last_seq)
+    own: int = row["sent_count"] - row["covered_count"]
+    return last_seq - joined_seq - read - own
 
 
 def create_chat(connection: Connection, chat: records.Chat, first: Sequence[records.Member]) -> None:
@@ -82,7 +84,7 @@ def create_chat(connection: Connection, chat: records.Chat, first: Sequence[reco
 
 def _insert_member(connection: Connection, member: records.Member) -> None:
     row = {field: getattr(member, field) for field in member.__struct_fields__}
-    connection.execute(insert(members).values({**row, "sent_count": 0}))
+    connection.execute(insert(members).values({**row, "sent_count": 0, "covered_count": 0}))
 
 
 def find_chat(connection: Connection, chat_id: str) -> records.Chat | None:
@@ -100,7 +102,7 @@ def view_chat(connection: Connection, chat_id: str, user_id: str) -> records.Cha
     if row["member_user_id"] is None:
         return records.ChatView(chat=chat, member=None, unread=0)
     member = records.Member(**{field.name: row[f"member_{field.name}"] for field in MEMBER})
-    unread = _unread(chat.last_seq, member.joined_seq, row["sent_count"], row["read"])
+    unread = _unread(chat.last_seq, member.joined_seq, row)
     return records.ChatView(chat=chat, member=member, unread=unread)
 
 
@@ -123,7 +125,7 @@ def _chat_row(row: RowMapping) -> records.ChatRow:
     if row["message_id"] is not None:
         names = records.Message.__struct_fields__
         message = records.Message(**{name: row[f"message_{name}"] for name in names})
-    unread = _unread(chat.last_seq, row["joined_seq"], row["sent_count"], row["read"])
+    unread = _unread(chat.last_seq, row["joined_seq"], row)
     return records.ChatRow(chat=chat, unread=unread, last_message=message)
 
 

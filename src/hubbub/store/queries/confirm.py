@@ -1,7 +1,11 @@
 """Receipts: the hot path of a confirmation, on SQLite.
 
-One call records all confirmations of a batch, in the manner of `append`: it reads in two statements, decides
-in memory and writes in three.
+One call records all confirmations of a batch, in the manner of `append`: it reads in three statements,
+decides in memory and writes in four.
+
+Own messages are never confirmed, and would cut the ranges of somebody who takes part in a conversation into
+pieces without number. So a short gap that holds nothing but own messages is covered: its numbers join the
+set, and `covered_count` remembers how many, since `sent_count` counts them too.
 """
 
 from collections.abc import Sequence
@@ -19,7 +23,7 @@ from hubbub.store.records import Confirmation, Receipt
 MEMBERSHIPS: Final = Bulk(
     """
     WITH k(i, chat_id, user_id) AS (VALUES :rows)
-    SELECT json_group_array(json_array(k.i, r.delivered, r.read))
+    SELECT json_group_array(json_array(k.i, m.joined_seq, r.delivered, r.read))
     FROM k CROSS JOIN members m ON m.chat_id = k.chat_id AND m.user_id = k.user_id
     LEFT JOIN receipts r ON r.chat_id = k.chat_id AND r.user_id = k.user_id
     """,
@@ -33,6 +37,17 @@ MESSAGES: Final = Bulk(
     FROM k CROSS JOIN messages m ON m.id = k.id
     """,
     1,
+)
+OWN: Final = Bulk(
+    """
+    WITH k(i, chat_id, user_id, lo, hi) AS (VALUES :rows)
+    SELECT json_group_array(own.i) FROM (
+        SELECT k.i FROM k CROSS JOIN messages m
+        ON m.chat_id = k.chat_id AND m.seq BETWEEN k.lo AND k.hi AND m.user_id = k.user_id
+        GROUP BY k.i HAVING count(*) = max(k.hi) - max(k.lo) + 1
+    ) own
+    """,
+    5,
 )
 COUNT: Final = Bulk(
     """
@@ -51,11 +66,23 @@ SAVE: Final = Bulk(
     """,
     4,
 )
+COVER: Final = Bulk(
+    """
+    WITH k(chat_id, user_id, covered) AS (VALUES :rows)
+    UPDATE members SET covered_count = covered_count + k.covered
+    FROM k WHERE members.chat_id = k.chat_id AND members.user_id = k.user_id
+    """,
+    3,
+)
 COUNT_ALL: Final = "UPDATE counters SET delivered = delivered + ?, read = read + ? WHERE id = 1"
+
+LONGEST_GAP: Final = 64
+"""Most own messages in a row that are covered; a confirmation must not read a whole chat."""
 
 Pair: TypeAlias = tuple[str, str]
 
-_memberships = msgspec.json.Decoder(list[tuple[int, str | None, str | None]])
+_memberships = msgspec.json.Decoder(list[tuple[int, int, str | None, str | None]])
+_owned = msgspec.json.Decoder(list[int])
 
 
 class _Message(msgspec.Struct, array_like=True):
@@ -70,11 +97,21 @@ class _Message(msgspec.Struct, array_like=True):
 
 
 class _Confirmed(msgspec.Struct):
-    """What a member has confirmed in a chat."""
+    """What a member has confirmed in a chat; `new` is what this batch adds, `covered` counts own messages."""
 
+    joined_seq: int
     delivered: ranges.Ranges
     read: ranges.Ranges
-    changed: bool = False
+    new: list[int]
+    covered: int = 0
+
+    def cover(self, own: range) -> None:
+        """Let own messages join the sets that have confirmed ones right behind them."""
+        if ranges.contains(self.delivered, own.stop):
+            ranges.insert_all(self.delivered, own)
+        if ranges.contains(self.read, own.stop):
+            read = ranges.insert_all(self.read, own)
+            self.covered += sum(seq > self.joined_seq for seq in read)
 
 
 _messages = msgspec.json.Decoder(list[_Message])
@@ -108,9 +145,10 @@ class _Plan:
     def _load_members(self, pairs: list[Pair]) -> None:
         rows = [(index, *pair) for index, pair in enumerate(pairs)]
         for answer in MEMBERSHIPS.ask(self._cursor, rows):
-            for index, delivered, read in _memberships.decode(answer):
-                confirmed = _Confirmed(ranges.parse(delivered or ""), ranges.parse(read or ""))
-                self._members[pairs[index]] = confirmed
+            for index, joined_seq, delivered, read in _memberships.decode(answer):
+                self._members[pairs[index]] = _Confirmed(
+                    joined_seq, ranges.parse(delivered or ""), ranges.parse(read or ""), []
+                )
 
     def record(self, confirmation: Confirmation) -> list[Receipt] | StoreError:
         """Record one confirmation in memory."""
@@ -133,7 +171,7 @@ class _Plan:
         read = confirmation.kind == "read" and ranges.insert(confirmed.read, message.seq)
         if not (delivered or read):
             return False
-        confirmed.changed = True
+        confirmed.new.append(message.seq)
         message.confirmed_at = confirmation.now
         message.delivered += delivered
         message.read += read
@@ -147,13 +185,30 @@ class _Plan:
             return
         changed = [m for m in self._messages.values() if m.confirmed_at is not None]
         COUNT.run(self._cursor, [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed])
-        rows = [
-            (*pair, ranges.dump(confirmed.delivered), ranges.dump(confirmed.read))
-            for pair, confirmed in self._members.items()
-            if confirmed.changed
-        ]
-        SAVE.run(self._cursor, rows)
+        members = {pair: confirmed for pair, confirmed in self._members.items() if confirmed.new}
+        self._cover(members)
+        SAVE.run(
+            self._cursor,
+            [(*pair, ranges.dump(m.delivered), ranges.dump(m.read)) for pair, m in members.items()],
+        )
+        COVER.run(self._cursor, [(*pair, m.covered) for pair, m in members.items() if m.covered])
         self._cursor.execute(COUNT_ALL, (self._delivered, self._read))
+
+    def _cover(self, members: dict[Pair, _Confirmed]) -> None:
+        """Let own messages join the sets where they alone keep two ranges apart."""
+        gaps = list(
+            {
+                (*pair, *gap)
+                for pair, member in members.items()
+                for confirmed in (member.delivered, member.read)
+                for seq in member.new
+                for gap in ranges.gaps(confirmed, seq, LONGEST_GAP)
+            }
+        )
+        for answer in OWN.ask(self._cursor, [(index, *gap) for index, gap in enumerate(gaps)]):
+            for index in _owned.decode(answer):
+                chat_id, user_id, first, last = gaps[index]
+                members[chat_id, user_id].cover(range(first, last + 1))
 
 
 def _receipt(message: _Message) -> Receipt:

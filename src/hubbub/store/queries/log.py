@@ -96,6 +96,8 @@ def delivery_status(connection: Connection, message: records.Message) -> records
     values = {"chat_id": message.chat_id, "position": message.position}
     for user_id, delivered, read_, receipted_at in connection.execute(RECEIPTS, values):
         updated_at = receipted_at
+        if user_id == message.user_id:
+            continue
         if ranges.contains(ranges.parse(delivered), message.seq):
             delivered_to.append(user_id)
         if ranges.contains(ranges.parse(read_), message.seq):

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hubbub.store import records
 from hubbub.store.base import StoreError
+from hubbub.store.bulk import Bulk, Row
 from hubbub.store.schema import sessions
 
 FIELDS: Final = tuple(sessions.c[name] for name in records.RecoverySession.__struct_fields__)
@@ -27,28 +27,49 @@ TOTALS: Final = select(
 _positions = msgspec.json.Decoder(dict[str, int])
 
 
-def _upsert(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    insert = sqlite.insert(sessions) if dialect == "sqlite" else postgresql.insert(sessions)
-    changes = {field.name: insert.excluded[field.name] for field in FIELDS if field.name != "id"}
-    return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
-
-
-UPSERT: Final = {dialect: _upsert(dialect) for dialect in ("sqlite", "postgresql")}
+SAVE: Final = Bulk(
+    """
+    WITH k(id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at, last_activity,
+        expires_at) AS (VALUES :rows)
+    INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
+        last_activity, expires_at)
+    SELECT * FROM k WHERE id IS NOT NULL
+    ON CONFLICT (id) DO UPDATE SET
+        user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
+        spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
+        connected_at = excluded.connected_at, last_activity = excluded.last_activity,
+        expires_at = excluded.expires_at
+    """,
+    10,
+)
 
 
 def save_sessions(
     connection: Connection, batch: Sequence[records.RecoverySession]
 ) -> list[StoreError | None]:
-    """Store or replace sessions by their ids; of one that comes twice the last counts."""
+    """Store or replace sessions by their ids, raw on SQLite; of one that comes twice the last counts."""
     latest = {session.id: session for session in batch}
-    rows = [_row(session) for session in latest.values()]
-    connection.execute(UPSERT[connection.dialect.name], rows)
+    cursor = connection.connection.cursor()
+    try:
+        SAVE.run(cursor, [_row(session) for session in latest.values()])
+    finally:
+        cursor.close()
     return [None] * len(batch)
 
 
-def _row(session: records.RecoverySession) -> dict[str, object]:
-    row = {field: getattr(session, field) for field in session.__struct_fields__}
-    return {**row, "positions": msgspec.json.encode(session.positions).decode()}
+def _row(session: records.RecoverySession) -> Row:
+    return (
+        session.id,
+        session.user_id,
+        session.socket_id,
+        session.token_hash,
+        session.spent_hash,
+        session.pid_hash,
+        msgspec.json.encode(session.positions).decode(),
+        session.connected_at,
+        session.last_activity,
+        session.expires_at,
+    )
 
 
 def _session(row: RowMapping) -> records.RecoverySession:

@@ -2,14 +2,17 @@
 
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from hubbub.store import records
 from hubbub.store.base import Conflict
+from hubbub.store.bulk import Row
 from hubbub.store.schema import counters, refresh_tokens, users, with_password
 
 FIELDS: Final = tuple(users.c[name] for name in records.User.__struct_fields__)
+NAMES: Final = ("username", "username_key", "email", "email_key")
 USER: Final = select(*FIELDS).where(users.c.id == bindparam("id"))
 LOGIN: Final = (
     select(*FIELDS, users.c.password_hash)
@@ -40,19 +43,24 @@ def _user(row: RowMapping) -> records.User:
     return records.User(**row)
 
 
+def row_of(user: records.User) -> Row:
+    """A user as a row, in the order of the table's columns up to the password."""
+    names = _names(user)
+    return (
+        user.id,
+        *(names[column] for column in NAMES),
+        user.role,
+        user.active,
+        user.created_at,
+        user.last_seen,
+    )
+
+
 def create_user(connection: Connection, user: records.User, password_hash: str | None) -> None:
     """Store a new user."""
-    row = {
-        **_names(user),
-        "id": user.id,
-        "role": user.role,
-        "active": user.active,
-        "created_at": user.created_at,
-        "last_seen": user.last_seen,
-        "password_hash": password_hash,
-    }
+    row = {field: getattr(user, field) for field in user.__struct_fields__}
     try:
-        connection.execute(insert(users).values(row))
+        connection.execute(insert(users).values({**row, **_names(user), "password_hash": password_hash}))
     except IntegrityError as error:
         raise _taken(error) from error
     connection.execute(update(counters).values(users=counters.c.users + 1))
@@ -69,21 +77,24 @@ def is_as_stored(user: records.User, stored: records.User) -> bool:
     return (stored.username, stored.email, stored.role) == (user.username, user.email, user.role)
 
 
-def ensure_user(connection: Connection, user: records.User) -> records.User:
-    """Return the stored user of that id with the names and role of `user`; create it when there is none."""
-    stored = find_user(connection, user.id)
-    if stored is None:
-        create_user(connection, user, None)
-        return user
-    if is_as_stored(user, stored):
-        return stored
+def take_over(connection: Connection, user: records.User, stored: dict[str, records.User]) -> records.User:
+    """Give the stored user the names and the role of `user`; return it as it then is.
+
+    A user with a password keeps its names where the new ones belong to another.
+    """
+    before = stored[user.id]
+    if is_as_stored(user, before):
+        return before
     change = update(users).where(users.c.id == user.id)
+    after = msgspec.structs.replace(before, username=user.username, email=user.email, role=user.role)
     try:
         with connection.begin_nested():
             connection.execute(change.values(**_names(user), role=user.role))
     except IntegrityError:
+        after = msgspec.structs.replace(before, role=user.role)
         connection.execute(change.values(role=user.role))
-    return find_user(connection, user.id) or user
+    stored[user.id] = after
+    return after
 
 
 def find_credentials(connection: Connection, login: str) -> records.Credentials | None:
@@ -107,11 +118,6 @@ def set_password(connection: Connection, user_id: str, password_hash: str) -> No
 def set_active(connection: Connection, user_id: str, active: bool) -> bool:
     """Switch a user on or off; False when there is no such user."""
     return connection.execute(update(users).where(users.c.id == user_id).values(active=active)).rowcount > 0
-
-
-def set_last_seen(connection: Connection, user_id: str, now: int) -> None:
-    """Remember when a user was last connected."""
-    connection.execute(update(users).where(users.c.id == user_id).values(last_seen=now))
 
 
 def list_users(connection: Connection, after: str, limit: int) -> list[records.User]:

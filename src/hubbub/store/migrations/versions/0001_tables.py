@@ -95,6 +95,7 @@ def _make_chats() -> None:
         sa.Column("joined_at", sa.BigInteger, nullable=False),
         sa.Column("joined_seq", sa.BigInteger, nullable=False),
         sa.Column("sent_count", sa.BigInteger, nullable=False),
+        sa.Column("covered_count", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("chat_id", "user_id"),
         sqlite_with_rowid=False,
     )
