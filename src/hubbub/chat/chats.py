@@ -7,7 +7,7 @@ Changes of one chat follow each other, so that rules about its state (the last a
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 from weakref import WeakValueDictionary
 
 from msgspec import UNSET
@@ -18,8 +18,8 @@ from hubbub.cluster.base import Bus, Expel
 from hubbub.contract import errors, rest
 from hubbub.contract.errors import RequestError
 from hubbub.contract.values import MAX_PAGE, Role, iso, new_id, now
-from hubbub.store import base as store
 from hubbub.store import records
+from hubbub.store.base import Store
 
 # Control characters but tab and newline; a name is one line and has none at all.
 _CONTROL: Final = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
@@ -27,19 +27,12 @@ _CONTROL: Final = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if ch
 LAST_ADMIN: Final = "The last admin stays while the chat has other members: make another one admin first"
 
 
-class Store(store.Users, store.Chats, store.Log, Protocol):
-    """What is asked of the store here."""
-
-    async def epoch(self) -> str:
-        """Return the name of this history."""
-
-
 class Chats:
     """The rules about chats as such; what happens in their rooms is elsewhere."""
 
-    def __init__(self, kept: Store, bus: Bus, tell_info: Callable[[records.Chat], Awaitable[None]]) -> None:
+    def __init__(self, store: Store, bus: Bus, tell_info: Callable[[records.Chat], Awaitable[None]]) -> None:
         """`tell_info` tells a chat's room that its facts have changed."""
-        self._store = kept
+        self._store = store
         self._bus = bus
         self._tell_info = tell_info
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -49,7 +42,7 @@ class Chats:
         return self._locks.setdefault(chat_id, asyncio.Lock())
 
     async def create(self, who: Actor, request: rest.NewChat) -> rest.Chat:
-        """Make a chat whose admin is its maker. Raises `RequestError` (NOT_FOUND) for an unknown participant."""
+        """Make a chat whose admin is its maker. Raises `RequestError` (NOT_FOUND) for unknown participants."""
         time = now()
         chat_id = new_id()
         user_ids = [one for one in dict.fromkeys(request.participants) if one != who.user_id]
@@ -83,10 +76,10 @@ class Chats:
         """Return a page of a user's chats, newest activity first."""
         before = None if cursor is None else paging.decode_chat(cursor)
         rows = await self._store.chats_of(user_id, limit + 1, before)
-        page, rest_of_them = rows[:limit], rows[limit:]
+        page, more = rows[:limit], rows[limit:]
         return rest.ChatList(
             chats=[listed(row) for row in page],
-            next_cursor=paging.encode_chat(page[-1].chat) if rest_of_them else None,
+            next_cursor=paging.encode_chat(page[-1].chat) if more else None,
         )
 
     async def change(self, who: Actor, chat_id: str, request: rest.ChatChange) -> rest.Chat:
@@ -96,9 +89,7 @@ class Chats:
             chat = view.chat
             name = chat.name if request.name is UNSET else cleaned_name(request.name)
             description = (
-                chat.description
-                if request.description is UNSET
-                else cleaned_description(request.description)
+                chat.description if request.description is UNSET else cleaned_description(request.description)
             )
             archived_at = chat.archived_at
             if request.archived is not UNSET and request.archived != (archived_at is not None):
@@ -117,11 +108,11 @@ class Chats:
         await access.check_view(self._store, chat_id, who)
         after = "" if cursor is None else paging.decode(cursor)
         rows = await self._store.members(chat_id, after, limit + 1)
-        page, rest_of_them = rows[:limit], rows[limit:]
+        page, more = rows[:limit], rows[limit:]
         users = await asyncio.gather(*(self._store.user(row.user_id) for row in page))
         return rest.ParticipantList(
             participants=[participant(row, user) for row, user in zip(page, users, strict=True)],
-            next_cursor=paging.encode(page[-1].user_id) if rest_of_them else None,
+            next_cursor=paging.encode(page[-1].user_id) if more else None,
         )
 
     async def add(

@@ -107,7 +107,7 @@ class KeySet:
         Raises `KeysUnavailable`.
         """
         found = self._keys.get(kid)
-        if self._due(LIFESPAN) or (found is None and self._due(COOLDOWN)):
+        if self._due(LIFESPAN if found else COOLDOWN) and not (found and self._fetching.locked()):
             await self._refresh()
             found = self._keys.get(kid)
         if not self._keys:
@@ -124,11 +124,12 @@ class KeySet:
         async with self._fetching:
             if not self._due(COOLDOWN):
                 return
-            self._tried = self._clock()
             try:
                 served = await asyncio.to_thread(self._client.fetch_data)
             except (jwt.PyJWTError, ValueError, OSError):
                 return
+            finally:
+                self._tried = self._clock()
             members = served.get("keys")
             self._keys = self._bound(members if isinstance(members, list) else [])
 

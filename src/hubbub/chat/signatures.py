@@ -14,7 +14,7 @@ import jwt
 import msgspec
 
 from hubbub.chat.keys import KeySet, bind
-from hubbub.contract.values import Id, Role
+from hubbub.contract.values import PRINTABLE, Id, Role
 
 MAX_TOKEN: Final = 8192
 """Longest token that is looked at, in bytes."""
@@ -43,7 +43,7 @@ class Claims(msgspec.Struct, frozen=True):
     iss: str | None = None
     aud: str | list[str] | None = None
     username: Id | None = None
-    email: Annotated[Id, msgspec.Meta(max_length=254)] | None = None
+    email: Annotated[str, msgspec.Meta(max_length=254, pattern=PRINTABLE)] | None = None
     role: Role = Role.USER
 
 
