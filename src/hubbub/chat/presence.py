@@ -1,0 +1,288 @@
+"""Presence: who is connected, and who is told of it (contract, section 5).
+
+    first socket -> user:online ... statuses ... last socket gone -> grace -> user:offline, and remembered
+    by the store
+
+Everybody's presence told to everybody grows with the square of the users. So above `broadcast_limit`
+present users only those who share a chat with somebody are told, and `users:online` says so (`scope`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from hubbub.chat import paging, wire
+from hubbub.chat.deadlines import Deadlines, Timers
+from hubbub.cluster.base import Bus, Connection, PresentUser, Registry, ToEveryone, ToUsers
+from hubbub.contract import answers, errors, events, objects
+from hubbub.contract.requests import OnlineUsers
+from hubbub.contract.values import Status, iso, now
+from hubbub.store import records
+from hubbub.store.base import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_WRITES_AT_ONCE: Final = 100
+
+OFFLINE: Final = "offline"
+
+
+class Directory(Protocol):
+    """The part of the store that presence needs; see `store.base`."""
+
+    async def user(self, user_id: str) -> records.User | None:
+        """Return a user."""
+
+    async def count_users(self) -> int:
+        """Return the number of users."""
+
+    async def set_last_seen(self, user_id: str, now: int) -> None:
+        """Remember when a user was last connected."""
+
+    async def contacts(self, user_id: str) -> set[str]:
+        """Return the ids of all users who share a chat with that user, the user included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceRules:
+    """`offline_grace` is in seconds; with `open_details` everybody sees what is personal."""
+
+    offline_grace: float = 2.0
+    broadcast_limit: int = 1000
+    list_limit: int = 100
+    open_details: bool = False
+
+
+class Presence:
+    """Keeps and tells who is connected. Must be closed, after the last socket has gone."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Directory,
+        bus: Bus,
+        rules: PresenceRules,
+        timers: Timers | None = None,
+    ) -> None:
+        self._registry = registry
+        self._directory = directory
+        self._bus = bus
+        self._rules = rules
+        # Users without a socket, each with the number of the departure.
+        self._leaving: Deadlines[tuple[str, int]] = Deadlines(rules.offline_grace, self._grace_over, timers)
+        # The rows of the last `users:online`: the next one mostly has the same.
+        self._rows: dict[str, tuple[PresentUser, objects.OnlineUser]] = {}
+
+    # Coming and going.
+
+    async def connected(self, who: Connection) -> events.UsersOnline:
+        """Add a socket, and tell others when its user was not present. Returns what the socket is told."""
+        first = await self._registry.connect(who)
+        contacts = await self._narrowed(who.user_id)
+        if first:
+            user = await self._registry.user(who.user_id)
+            if user is not None:
+                self._tell(
+                    _presence(events.UserOnline, user, user.status), user.user_id, contacts, others=True
+                )
+        return await self._users_online(who, contacts)
+
+    async def disconnected(self, who: Connection) -> None:
+        """Remove a socket; others are told when its user has not come back within the grace time."""
+        self._registry.touch(who.user_id, now())
+        departure = await self._registry.disconnect(who)
+        if departure is not None:
+            self._leaving.set((who.user_id, departure))
+
+    def touch(self, who: Connection) -> None:
+        """Note that a user has just done something."""
+        self._registry.touch(who.user_id, now())
+
+    async def close(self) -> None:
+        """Let the users go whose grace time was still running."""
+        await self._grace_over(await self._leaving.close())
+
+    async def _grace_over(self, departures: list[tuple[str, int]]) -> None:
+        gone: list[PresentUser] = []
+        for user_id, departure in departures:
+            # Asked first, so that nothing can come between the end of the presence and the telling of it.
+            contacts = await self._narrowed(user_id)
+            user = await self._registry.forget(user_id, departure)
+            if user is not None:
+                gone.append(user)
+                self._tell(_presence(events.UserOffline, user, OFFLINE), user_id, contacts, others=True)
+        for start in range(0, len(gone), _WRITES_AT_ONCE):
+            await self._remember(gone[start : start + _WRITES_AT_ONCE])
+
+    async def _remember(self, gone: list[PresentUser]) -> None:
+        """Have the store remember when users were last seen: all at once, for one commit."""
+        writes = (self._directory.set_last_seen(user.user_id, user.last_seen) for user in gone)
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, StoreUnavailable):
+                log.warning("A last seen time could not be stored: %s", result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    # What is told.
+
+    async def _narrowed(self, user_id: str) -> AbstractSet[str] | None:
+        """Return the only ones who are told about this user, also included; None when that is everybody."""
+        if await self._registry.count_users() <= self._rules.broadcast_limit:
+            return None
+        try:
+            return await self._directory.contacts(user_id)
+        except StoreUnavailable as error:
+            log.warning("Nobody is told of a user's presence: %s", error)
+            return {user_id}
+
+    def _tell(
+        self, event: events.Event, user_id: str, contacts: AbstractSet[str] | None, *, others: bool
+    ) -> None:
+        """Tell everybody, or these contacts; with `others`, not the user."""
+        if contacts is None:
+            self._bus.publish(ToEveryone(event=event, skip_user=user_id if others else None))
+            return
+        told = frozenset(contacts - {user_id} if others else contacts)
+        if told:
+            self._bus.publish(ToUsers(user_ids=told, event=event))
+
+    async def _users_online(self, who: Connection, contacts: AbstractSet[str] | None) -> events.UsersOnline:
+        limit = self._rules.list_limit
+        if contacts is None:
+            users, count = await self._registry.users("", limit), await self._registry.count_users()
+        else:
+            users, count = await self._registry.users_among(contacts, limit)
+        truncated = count > len(users)
+        if truncated and users[-1].user_id < who.user_id:
+            # A cut list still shows the socket's own user.
+            own = await self._registry.user(who.user_id)
+            users[-1] = own or users[-1]
+        return events.UsersOnline(
+            users=self._wire(users),
+            count=count,
+            timestamp=iso(now()),
+            scope="all" if contacts is None else "chats",
+            truncated=truncated,
+        )
+
+    def _wire(self, users: list[PresentUser]) -> list[objects.OnlineUser]:
+        """Return the rows of a list; one whose user is the very same object as last time is used again."""
+        known, self._rows = self._rows, {}
+        rows: list[objects.OnlineUser] = []
+        for user in users:
+            pair = known.get(user.user_id)
+            if pair is None or pair[0] is not user:
+                pair = (user, wire.online_user(user))
+            self._rows[user.user_id] = pair
+            rows.append(pair[1])
+        return rows
+
+    # What is asked.
+
+    async def update_status(self, who: Connection, status: Status) -> answers.StatusUpdated:
+        """Set the status of the user; all are told when it is another one."""
+        before = await self._registry.set_status(who.user_id, status.value)
+        user = await self._registry.user(who.user_id)
+        if user is not None and before is not None and before != status:
+            changed = events.UserStatusChanged(
+                user_id=user.user_id,
+                username=user.username,
+                status=status.value,
+                old_status=before,
+                new_status=status.value,
+                last_seen=iso(user.last_seen),
+                timestamp=iso(now()),
+            )
+            self._tell(changed, user.user_id, await self._narrowed(user.user_id), others=False)
+        return answers.StatusUpdated()
+
+    async def online_users(self, request: OnlineUsers) -> answers.OnlineUsers:
+        """Return a page of everybody present. Raises `RequestError` for a bad cursor."""
+        after = "" if request.cursor is None else paging.decode(request.cursor)
+        users = await self._registry.users(after, request.limit + 1)
+        page, rest = users[: request.limit], users[request.limit :]
+        return answers.OnlineUsers(
+            users=[wire.online_user(user) for user in page],
+            next_cursor=paging.encode(page[-1].user_id) if rest else None,
+        )
+
+    async def user_status(self, who: Connection, user_id: str) -> answers.UserStatus:
+        """Return a user's presence; what is personal only to that user and to admins, unless it is open to
+        all.
+
+        Raises `RequestError` for an unknown user.
+        """
+        present = await self._registry.user(user_id)
+        if present is not None:
+            presence = _of_present(present)
+        else:
+            absent = await self._directory.user(user_id)
+            if absent is None:
+                raise errors.user_not_found()
+            presence = _of_absent(absent)
+        if who.user_id == user_id or who.is_admin or self._rules.open_details:
+            return answers.UserStatus(presence=presence)
+        return answers.UserStatus(presence=_without_details(presence))
+
+    async def stats(self) -> answers.PresenceStats:
+        """Return how many users there are, by status."""
+        present = await self._registry.status_counts()
+        connected = present.online + present.away + present.busy
+        total = max(await self._directory.count_users(), connected)
+        return answers.PresenceStats(
+            stats=objects.PresenceStats(
+                total_users=total,
+                online_users=present.online,
+                away_users=present.away,
+                busy_users=present.busy,
+                offline_users=total - connected,
+            )
+        )
+
+
+def _presence(
+    event: type[events.UserOnline | events.UserOffline], user: PresentUser, status: str
+) -> events.UserPresence:
+    return event(
+        user_id=user.user_id,
+        username=user.username,
+        status=status,
+        last_seen=iso(user.last_seen),
+        timestamp=iso(now()),
+    )
+
+
+def _of_present(user: PresentUser) -> objects.Presence:
+    return objects.Presence(
+        user_id=user.user_id,
+        username=user.username,
+        email=user.email,
+        status=user.status,
+        last_seen=iso(user.last_seen),
+        connected_at=iso(user.connected_at),
+        socket_id=user.newest.socket_id,
+        user_agent=user.newest.user_agent,
+        ip_address=user.newest.address,
+    )
+
+
+def _of_absent(user: records.User) -> objects.Presence:
+    return objects.Presence(
+        user_id=user.id,
+        username=user.username,
+        email=user.email,
+        status=OFFLINE,
+        last_seen=None if user.last_seen is None else iso(user.last_seen),
+        connected_at=None,
+        socket_id=None,
+        user_agent=None,
+        ip_address=None,
+    )
+
+
+def _without_details(presence: objects.Presence) -> objects.Presence:
+    return msgspec.structs.replace(presence, email=None, socket_id=None, user_agent=None, ip_address=None)
