@@ -26,7 +26,8 @@ from hubbub.engineio.packets import (
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
 from hubbub.engineio.requests import Request, fold_headers
-from hubbub.engineio.session import Session, State, Upgrading
+from hubbub.engineio.session import Session
+from hubbub.engineio.states import State, Upgrading
 
 Scope = MutableMapping[str, object]
 Message = MutableMapping[str, object]

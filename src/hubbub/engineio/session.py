@@ -8,7 +8,6 @@ is flushed once at the end of the event loop's turn, one write for all it holds.
 
 import logging
 from collections.abc import Callable
-from enum import Enum
 from typing import Protocol
 
 from hubbub.engineio import closing
@@ -29,29 +28,13 @@ from hubbub.engineio.packets import (
     decode,
 )
 from hubbub.engineio.requests import Handshake
+from hubbub.engineio.states import State, Upgrading
 from hubbub.engineio.wire import Wire
 
 log = logging.getLogger(__name__)
 
 # Frames that carry nothing (unasked PONGs, WebSocket pings and pongs) allowed between two heartbeats.
 IDLE_FRAMES = 10_000
-
-
-class State(Enum):
-    """Where a session stands in its life."""
-
-    OPEN = "open"
-    CLOSING = "closing"  # close() was called; what is queued is flushed at the end of the turn
-    DRAINING = "draining"  # the application was told; a polling client still has to fetch the rest
-    CLOSED = "closed"
-
-
-class Upgrading(Enum):
-    """How far an upgrade from polling to WebSocket has come, spec section "Upgrade"."""
-
-    NONE = "none"
-    OFFERED = "offered"  # the WebSocket is connected
-    PROBED = "probed"  # the probe was answered; polls are answered at once from now on
 
 
 class Application(Protocol):
@@ -76,9 +59,16 @@ class Application(Protocol):
 class Host(Protocol):
     """What all sessions of an engine share."""
 
-    config: EngineConfig
-    application: Application
-    wake: Callable[["Session"], None]
+    @property
+    def config(self) -> EngineConfig:
+        """Times and limits."""
+
+    @property
+    def application(self) -> Application:
+        """Who listens."""
+
+    def wake(self, session: "Session", /) -> None:
+        """Call the session's `flush` at the end of this turn of the event loop."""
 
     def heard(self, session: "Session") -> None:
         """The session's client sent its first message."""

@@ -1,0 +1,84 @@
+"""The session without I/O: how it upgrades, spec section "Upgrade"."""
+
+from collections.abc import Callable
+
+import pytest
+
+from hubbub.engineio import CloseReason, PacketError, Session, closing
+from hubbub.engineio.packets import PROBE_ANSWER
+from tests.engineio.fakes import SMALL, FakeHost, FakeWire, open_session
+
+
+def probed(host: FakeHost) -> tuple[Session, FakeWire, FakeWire]:
+    """A session whose candidate has sent its probe."""
+    session, polling = open_session(host)
+    candidate = FakeWire("websocket")
+    assert session.offer_upgrade(candidate)
+    assert session.probe("2probe") is PROBE_ANSWER
+    return session, polling, candidate
+
+
+def test_upgrade() -> None:
+    """Probe, release of the poll, UPGRADE; what is queued then leaves by the new wire, in order."""
+    host = FakeHost()
+    session, polling, candidate = probed(host)
+    assert polling.calls == ["release"]
+    assert session.transport == "polling"
+    session.send(SMALL)
+    assert session.probe("5") is None
+    assert session.transport == "websocket"
+    host.turn()
+    assert set(candidate.calls) == {"flush"}
+    assert session.take_all() == [SMALL]
+
+
+@pytest.mark.parametrize(
+    "packets", [["5"], ["2"], ["3probe"], ["4x"], ["2probe", "2probe"], ["2probe", "5x"], ["x"]]
+)
+def test_probe_refuses_all_else(packets: list[str]) -> None:
+    """Anything but probe and UPGRADE in this order is refused, and polling goes on (hostile input 36)."""
+    host = FakeHost()
+    session, _ = open_session(host)
+    session.offer_upgrade(FakeWire("websocket"))
+    for packet in packets[:-1]:
+        session.probe(packet)
+    with pytest.raises(PacketError):
+        session.probe(packets[-1])
+    session.abandon_upgrade()
+    assert session.transport == "polling"
+    assert session.offer_upgrade(FakeWire("websocket")), "another attempt may follow"
+
+
+def test_one_upgrade_at_a_time() -> None:
+    """A second candidate is refused while one is under way, and afterwards (hostile inputs 13, 38)."""
+    session, _, _ = probed(FakeHost())
+    assert not session.offer_upgrade(FakeWire("websocket"))
+    session.probe("5")
+    assert not session.offer_upgrade(FakeWire("websocket"))
+
+
+def test_no_upgrade_during_a_post() -> None:
+    """A client must have its POST answered before it upgrades, or its messages could change places."""
+    session, _, _ = probed(FakeHost())
+    session.posting = True
+    with pytest.raises(PacketError):
+        session.probe("5")
+
+
+def test_pausing_survives_the_upgrade() -> None:
+    """The new wire is paused, too, when the application takes no more."""
+    session, polling, candidate = probed(FakeHost())
+    session.pause_reading()
+    session.probe("5")
+    assert polling.calls == ["release", "pause", "release"]
+    assert candidate.calls == ["pause"]
+
+
+@pytest.mark.parametrize("end", [Session.fail, Session.close])
+def test_the_end_takes_the_candidate_along(end: Callable[[Session, CloseReason], None]) -> None:
+    """A session that ends during an upgrade closes the candidate, however it ends."""
+    host = FakeHost()
+    session, _, candidate = probed(host)
+    end(session, closing.FORCED_CLOSE)
+    host.turn()
+    assert candidate.reasons == [closing.UPGRADE_FAILED]
