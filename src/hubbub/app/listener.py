@@ -9,20 +9,35 @@ import uvicorn
 
 from hubbub.app.errors import StartError
 
+_LOOPBACK = "127.0.0.1"
+_LOOPBACK_V6 = "::1"
+_BACKLOG = 2048
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `StartError`, one readable line, when it cannot be had."""
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return the listening sockets; for 127.0.0.1 that of ::1 too, where there is one: clients say `localhost`.
+
+    Raises `StartError`, one readable line, when the address cannot be had.
+    """
+    listening = [_bind(host, port)]
+    if host == _LOOPBACK:
+        with contextlib.suppress(StartError):
+            listening.append(_bind(_LOOPBACK_V6, listening[0].getsockname()[1]))
+    return listening
+
+
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
+        listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError):
         raise StartError(f"cannot listen on host {host!r}: it is no address of this machine") from None
-    listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(2048)
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)

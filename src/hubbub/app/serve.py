@@ -14,7 +14,7 @@ import uvicorn
 import uvloop
 
 from hubbub.app import demo, logs
-from hubbub.app.build import Parts, build
+from hubbub.app.build import Built, build
 from hubbub.app.listener import Listener, bind, url_of
 from hubbub.contract.values import now
 from hubbub.settings import Settings
@@ -40,7 +40,8 @@ def serve(settings: Settings, *, dev: bool) -> int:
 
 async def _serve(settings: Settings, *, dev: bool) -> int:
     stop = _stop_on_signals()
-    with contextlib.closing(bind(settings.host, settings.port)) as listening:
+    with contextlib.ExitStack() as stack:
+        listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
         parts = await build(settings)
         listener = Listener(
             uvicorn.Config(
@@ -50,18 +51,19 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
                 ws_per_message_deflate=False,
                 proxy_headers=False,
                 server_header=False,
+                interface="asgi3",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=1,
             )
         )
-        running = asyncio.create_task(listener.serve([listening]))
+        running = asyncio.create_task(listener.serve(listening))
         try:
             await _wait_for(listener.ready, running)
-            url = url_of(listening)
+            url = url_of(listening[0])
             if dev:
-                await demo.prepare(parts, settings, url)
+                await demo.prepare(parts, url)
             print(f"listening on {url}", flush=True)  # noqa: T201 - the promise of `hubbub serve`
             await _keep_house(parts, stop, running)
         finally:
@@ -83,7 +85,9 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _wait_for(event: asyncio.Event, running: "asyncio.Task[None]", timeout: float | None = None) -> None:
+async def _wait_for(
+    event: asyncio.Event, running: "asyncio.Task[None]", timeout: float | None = None
+) -> None:
     """Wait for an event, at most `timeout` seconds, or until the server ends by itself."""
     waiting = asyncio.create_task(event.wait())
     try:
@@ -94,7 +98,7 @@ async def _wait_for(event: asyncio.Event, running: "asyncio.Task[None]", timeout
         running.result()
 
 
-async def _keep_house(parts: Parts, stop: asyncio.Event, running: "asyncio.Task[None]") -> None:
+async def _keep_house(parts: Built, stop: asyncio.Event, running: "asyncio.Task[None]") -> None:
     """Forget what has expired from time to time, until it is time to stop."""
     # What was made until here lives as long as the process: the collector need not look at it again.
     gc.collect()
@@ -107,9 +111,7 @@ async def _keep_house(parts: Parts, stop: asyncio.Event, running: "asyncio.Task[
         await _wait_for(stop, running, _HOUSEKEEPING_INTERVAL)
 
 
-async def _drain(
-    settings: Settings, parts: Parts, listener: Listener, running: "asyncio.Task[None]"
-) -> None:
+async def _drain(settings: Settings, parts: Built, listener: Listener, running: "asyncio.Task[None]") -> None:
     log.info("draining")
     time_left = settings.drain_timeout * (1 - _STORE_SHARE)
     parts.draining = True
@@ -126,4 +128,3 @@ async def _drain(
     listener.should_exit = True
     await asyncio.wait((running,))
     await parts.close()
-

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
+from hubbub.chat.messages import Outcome
 from hubbub.chat.recovery import Trail
 from hubbub.cluster.base import Connection
 from hubbub.socketio import Socket
@@ -27,7 +28,7 @@ class Client:
 
         # Work that later requests wait for: telling of its arrival; its last message that is not committed yet.
         self.arriving: asyncio.Task[None] | None = None
-        self.last_send: asyncio.Future[object] | None = None
+        self.last_send: asyncio.Future[Outcome] | None = None
         # Set when everything about it has been cleared away; made by whoever waits for that.
         self.ended: asyncio.Event | None = None
         # Requests refused for their number, one after the other.

@@ -289,4 +289,3 @@ def _sent(client: Client, answer: "asyncio.Future[Answer]", done: "asyncio.Futur
     answer.set_result(outcome.answer)
     if outcome.sent is not None:
         client.socket.emit(outcome.sent.event, outcome.sent)
-

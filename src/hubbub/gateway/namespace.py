@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping
 
 from hubbub.cluster.base import CutOff, Expel, Telling
 from hubbub.contract import events
-from hubbub.contract.values import ConnectionEventType, now
+from hubbub.contract.values import now
 from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
 from hubbub.gateway.dispatch import Dispatch
@@ -52,7 +52,7 @@ class ChatNamespace:
         for telling in entrance.replay:
             socket.send(self._delivery.encode_message(telling))
         self._delivery.release(client, list(client.rooms))
-        self._record(client, ConnectionEventType.CONNECT, {"recovered": entrance.resumed is not None})
+        self._parts.monitoring.connected(client.who, socket.session.transport)
         client.arriving = self._spawn(self._arrive(client))
 
     async def event(self, socket: Socket, name: str, args: list[object]) -> Ack:
@@ -98,13 +98,7 @@ class ChatNamespace:
             self._delivery.leave(client, chat_id)
             await self._attempt(self._parts.rooms.leave(client.who, chat_id))
         await self._attempt(self._parts.presence.disconnected(client.who))
-        duration = now() - client.who.connected_at
-        transport = client.socket.session.transport
-        self._record(
-            client,
-            ConnectionEventType.DISCONNECT,
-            {"reason": reason, "durationMs": duration, "transport": transport},
-        )
+        self._parts.monitoring.disconnected(client.who, reason, client.socket.session.transport)
         self._clients.discard(client)
         if client.ended is not None:
             client.ended.set()
@@ -114,18 +108,6 @@ class ChatNamespace:
             await step
         except Exception:
             log.warning("a step of clearing a client away failed", exc_info=True)
-
-    def _record(
-        self, client: Client, kind: ConnectionEventType, details: dict[str, str | int | float | bool | None]
-    ) -> None:
-        self._parts.monitoring.record(
-            kind,
-            socket_id=client.who.socket_id,
-            user_id=client.who.user_id,
-            address=client.who.address,
-            user_agent=client.who.user_agent,
-            details=details,
-        )
 
     # What the bus tells.
 

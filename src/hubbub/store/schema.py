@@ -173,7 +173,5 @@ sessions: Final = Table(
     Column("last_activity", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("sessions_expiry", "expires_at"),
-    Index("sessions_token", "token_hash", unique=True),
-    Index("sessions_spent", "spent_hash", unique=True),
     Index("sessions_pid", "pid_hash", unique=True),
 )

@@ -212,9 +212,9 @@ class SqliteStore:
         """Store or replace a session by its id; the future is done after the commit."""
         return self._commit.submit(sessions.save_sessions, session)
 
-    async def session_by_token(self, token_hash: bytes, now: int) -> records.RecoverySession | None:
-        """Return the unexpired session whose current or spent token has this hash."""
-        return await self._read(lambda c: sessions.find_by_token(c, token_hash, now))
+    async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
+        """Return an unexpired session."""
+        return await self._read(lambda c: sessions.find(c, session_id, now))
 
     async def session_by_pid(self, pid_hash: bytes, now: int) -> records.RecoverySession | None:
         """Return the unexpired session whose private id has this hash."""

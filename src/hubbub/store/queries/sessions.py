@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, or_, select
+from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, select
 
 from hubbub.store import records
 from hubbub.store.base import StoreError
@@ -14,9 +14,7 @@ from hubbub.store.schema import sessions
 FIELDS: Final = tuple(sessions.c[name] for name in records.RecoverySession.__struct_fields__)
 _UNEXPIRED: Final = sessions.c.expires_at > bindparam("now")
 _HASH: Final = bindparam("hash", type_=LargeBinary)
-BY_TOKEN: Final = select(*FIELDS).where(
-    _UNEXPIRED, or_(sessions.c.token_hash == _HASH, sessions.c.spent_hash == _HASH)
-)
+BY_ID: Final = select(*FIELDS).where(_UNEXPIRED, sessions.c.id == bindparam("id"))
 BY_PID: Final = select(*FIELDS).where(_UNEXPIRED, sessions.c.pid_hash == _HASH)
 TOTALS: Final = select(
     func.count(),
@@ -76,9 +74,9 @@ def _session(row: RowMapping) -> records.RecoverySession:
     return records.RecoverySession(**{**row, "positions": _positions.decode(row["positions"])})
 
 
-def find_by_token(connection: Connection, token_hash: bytes, now: int) -> records.RecoverySession | None:
-    """Return the unexpired session whose current or spent token has this hash."""
-    row = connection.execute(BY_TOKEN, {"hash": token_hash, "now": now}).mappings().first()
+def find(connection: Connection, session_id: str, now: int) -> records.RecoverySession | None:
+    """Return an unexpired session."""
+    row = connection.execute(BY_ID, {"id": session_id, "now": now}).mappings().first()
     return None if row is None else _session(row)
 
 

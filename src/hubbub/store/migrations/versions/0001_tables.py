@@ -161,5 +161,4 @@ def _make_sessions() -> None:
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
     op.create_index("sessions_expiry", "sessions", ["expires_at"])
-    for name in ("token", "spent", "pid"):
-        op.create_index(f"sessions_{name}", "sessions", [f"{name}_hash"], unique=True)
+    op.create_index("sessions_pid", "sessions", ["pid_hash"], unique=True)

@@ -1,0 +1,134 @@
+"""The parts of a server and their wiring: the only place that names a concrete store and bus.
+
+store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket class
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hubbub.app.chat_parts import ChatParts, Shared, make_chat
+from hubbub.app.errors import StartError
+from hubbub.chat.monitoring import Monitoring
+from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
+from hubbub.contract.values import ConnectionEventType
+from hubbub.engineio import EngineConfig
+from hubbub.gateway.clients import NAMESPACE, Client, Clients
+from hubbub.gateway.delivery import Delivery
+from hubbub.gateway.dispatch import Dispatch
+from hubbub.gateway.expiry import Expiry
+from hubbub.gateway.handlers import Handlers
+from hubbub.gateway.login import Login
+from hubbub.gateway.namespace import ChatNamespace
+from hubbub.settings import Settings
+from hubbub.socketio import Server, ServerConfig
+from hubbub.store.base import Store, StoreUnusable
+from hubbub.store.sqlite import SqliteStore
+
+_SQLITE: Final = "sqlite:///"
+
+
+@dataclass(slots=True)
+class Built:
+    """A server, ready to be run. `draining` is set when it is about to stop."""
+
+    store: Store
+    chat: ChatParts
+    clients: Clients
+    server: Server
+    namespace: ChatNamespace
+    delivery: Delivery
+    dispatch: Dispatch
+    expiry: Expiry
+    draining: bool = False
+
+    async def asgi(self, scope, receive, send) -> None:
+        await self.server.asgi(scope, receive, send)
+
+    async def close(self) -> None:
+        """Stop what runs by itself, and let go of the database."""
+        self.expiry.close()
+        await self.delivery.close()
+        await self.chat.close()
+        await self.store.close()
+
+
+async def build(settings: Settings) -> Built:
+    """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable line each."""
+    store = await _open_store(settings)
+    try:
+        return await _wire(settings, store)
+    except BaseException:
+        await store.close()
+        raise
+
+
+async def _open_store(settings: Settings) -> Store:
+    path = Path(settings.store_url.removeprefix(_SQLITE))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return await SqliteStore.open(path)
+    except StoreUnusable as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"cannot make the folder {path.parent}: {error.strerror}") from None
+
+
+async def _wire(settings: Settings, store: Store) -> Built:
+    shared = Shared(store, LocalBus(), LocalRegistry(), LocalLimiter())
+    clients = Clients()
+    server: Server
+
+    def backlog() -> float:
+        return float(sum(session.backlog for session in server.engine.sessions))
+
+    chat = make_chat(settings, shared, backlog)
+    parts = chat.requests
+    login = Login(parts.tokens, parts.limits, parts.recovery, parts.monitoring, clients)
+    namespace = ChatNamespace(parts, login, clients)
+    server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring))
+    delivery = Delivery(server, clients, parts.messages, await store.epoch())
+    expiry = Expiry(settings.token_grace, _disconnect)
+    dispatch = Dispatch(Handlers(parts, delivery, expiry).table(), parts.limits)
+    namespace.serve(delivery, dispatch, expiry)
+    shared.bus.subscribe(delivery.deliver)
+    shared.bus.subscribe(namespace.heard)
+    chat.lag.start()
+    return Built(store, chat, clients, server, namespace, delivery, dispatch, expiry)
+
+
+def _server_config(settings: Settings) -> ServerConfig:
+    return ServerConfig(
+        engine=EngineConfig(
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_payload=settings.max_payload,
+            max_outbox_bytes=settings.max_outbox_bytes,
+            allowed_origins=settings.allowed_origins,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        connect_timeout=settings.connect_timeout,
+    )
+
+
+def _disconnect(client: Client) -> None:
+    """A token has ended, and the time to refresh it, too."""
+    client.socket.disconnect(close=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Counts handshakes that were refused before there was a session."""
+
+    monitoring: Monitoring
+
+    def __call__(self, address: str, user_agent: str, why: str) -> None:
+        """Record one."""
+        self.monitoring.record(
+            ConnectionEventType.ERROR,
+            socket_id=None,
+            user_id=None,
+            address=address,
+            user_agent=user_agent,
+            details={"reason": why},
+        )
