@@ -72,7 +72,7 @@ async def world_with(servers: ServerPool, node: NodeHost) -> AsyncIterator[World
     """Makes the world of a shared server with the settings given."""
     async with AsyncExitStack() as stack:
 
-        async def make(**settings: str) -> World:
+        async def make(**settings: str | None) -> World:
             world = World(await servers.shared(**settings), node)
             stack.push_async_callback(world.close)
             return world
@@ -85,7 +85,7 @@ async def start(servers: ServerPool, node: NodeHost) -> AsyncIterator[Worlds]:
     """Makes the world of a server of the test's own, which it may stop and kill; `data_dir` may be given."""
     async with AsyncExitStack() as stack:
 
-        async def make(data_dir: Path | None = None, **settings: str) -> World:
+        async def make(data_dir: Path | None = None, **settings: str | None) -> World:
             server = await serve(data_dir or servers.folder(), **settings)
             stack.push_async_callback(server.kill)
             world = World(server, node)

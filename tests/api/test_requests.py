@@ -1,7 +1,7 @@
 """The table: each request of the document by each client and transport, field by field.
 
-The answer has every documented field with its type and format and no others but those that the contract names,
-and each broadcast reaches exactly those whom the document says, once.
+The answer has every documented field with its type and format and no others but those that the contract
+names, and each broadcast reaches exactly those whom the document says, once.
 """
 
 from typing import Any

@@ -95,6 +95,10 @@ class Client(ABC):
 
         return await self.inbox.wait(name, fits, timeout)
 
+    async def wait_disconnect(self, timeout: float = PATIENCE) -> str:
+        """Wait until the client has been disconnected; the reason in the client's words."""
+        return str(await self.inbox.wait("$disconnect", timeout=timeout))
+
 
 async def settle(*clients: Client) -> None:
     """Return when all that earlier answered requests caused at once has reached these clients.

@@ -21,7 +21,7 @@ class RawSocket:
         self._http = aiohttp.ClientSession()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._acks = 0
+        self._acks = 1000
 
     async def open(self, auth: Json | None, headers: dict[str, str] | None = None) -> None:
         """Open the WebSocket and send CONNECT; waits for nothing. `auth` None sends no CONNECT."""

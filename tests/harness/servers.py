@@ -37,13 +37,13 @@ RATES_OFF = {
 }
 
 
-def environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings and no others of hubbub's."""
+def environment(data_dir: Path, settings: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's environment with these settings and no others of hubbub's; None leaves one out."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")}
     chosen = {"host": "127.0.0.1", "port": "0", "data_dir": str(data_dir), "jwt_secret": SECRET, **settings}
     source = str(Path(__file__).parents[2] / "src")
     path = os.pathsep.join(filter(None, [source, clean.get("PYTHONPATH", "")]))
-    named = {f"HUBBUB_{name.upper()}": value for name, value in chosen.items()}
+    named = {f"HUBBUB_{name.upper()}": value for name, value in chosen.items() if value is not None}
     return {**clean, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDEVMODE": "", **named}
 
 
@@ -52,7 +52,7 @@ class Server:
     """A running server. `out` and `err` are its lines so far."""
 
     data_dir: Path
-    settings: Mapping[str, str]
+    settings: Mapping[str, str | None]
     process: asyncio.subprocess.Process
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Server:
         assert not found, f"the server's log contains {found}:\n{log}"
 
 
-async def launch(data_dir: Path, settings: Mapping[str, str]) -> Server:
+async def launch(data_dir: Path, settings: Mapping[str, str | None]) -> Server:
     """Start the process in an existing folder, and nothing more; for starts that are to fail."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -126,8 +126,8 @@ async def launch(data_dir: Path, settings: Mapping[str, str]) -> Server:
     return server
 
 
-async def serve(data_dir: Path, **settings: str) -> Server:
-    """A server that can be connected to; the rates are off unless given."""
+async def serve(data_dir: Path, **settings: str | None) -> Server:
+    """A server that can be connected to; the rates are off unless given, None standing for the default."""
     server = await launch(data_dir, {**RATES_OFF, **settings})
     deadline = time.monotonic() + START
     while not (match := next(filter(None, map(LISTENING.search, server.out)), None)):
@@ -149,7 +149,7 @@ class ServerPool:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._shared: dict[frozenset[tuple[str, str]], Server] = {}
+        self._shared: dict[frozenset[tuple[str, str | None]], Server] = {}
         self._count = 0
 
     def folder(self) -> Path:
@@ -159,7 +159,7 @@ class ServerPool:
         folder.mkdir()
         return folder
 
-    async def shared(self, **settings: str) -> Server:
+    async def shared(self, **settings: str | None) -> Server:
         """The running server with these settings."""
         key = frozenset(settings.items())
         server = self._shared.get(key)

@@ -38,7 +38,8 @@ async def cast_for(world: World, mode: str) -> Cast:
     users = [new_user(name) for name in ("me", "peer", "stranger")]
     chat_id = await world.chat_of(users[0], users[1], name="The table", description="For rows")
     await world.rest.introduce(users[2])
-    return Cast(world, mode, *await world.connect_all(*users, mode=mode), chat_id=chat_id)
+    me, peer, stranger = await world.connect_all(*users, mode=mode)
+    return Cast(world, mode, me, peer, stranger, chat_id)
 
 
 @dataclass(frozen=True, slots=True)
