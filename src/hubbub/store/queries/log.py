@@ -82,7 +82,8 @@ def read_positions(
 
 def last_seqs(connection: Connection, chat_ids: Sequence[str]) -> dict[str, int]:
     """Return the newest `seq` of each of these chats that exists."""
-    return dict(connection.execute(LAST_SEQS, {"chat_ids": list(chat_ids)}).tuples().all())
+    rows = connection.execute(LAST_SEQS, {"chat_ids": list(chat_ids)})
+    return {row.id: row.last_seq for row in rows}
 
 
 def last_position(connection: Connection) -> int:
