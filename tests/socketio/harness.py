@@ -22,6 +22,7 @@ async def serving(server: Server) -> AsyncIterator[str]:
     config = uvicorn.Config(
         server.asgi,
         ws=server.websocket,
+        http=server.http,
         lifespan="off",
         log_level="warning",
         proxy_headers=False,

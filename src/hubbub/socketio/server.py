@@ -2,9 +2,10 @@
 
     engine session -> Connection -> Socket, one for each namespace -> Namespace, the application
 
-`Server.asgi` and `Server.websocket` are what a web server is given; see `hubbub.engineio.Engine`.
+`Server.asgi`, `Server.websocket` and `Server.http` are what uvicorn is given; see `hubbub.engineio.Engine`.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from hubbub.engineio import CloseReason, Engine, Session, closing
@@ -77,8 +78,10 @@ class Server:
             assembling=Deadlines(config.attachment_timeout),
         )
         self.engine = Engine(config.engine, Sessions(shared), refused)
+        # For uvicorn.Config: its application, `ws` and `http`.
         self.asgi = self.engine
         self.websocket = self.engine.websocket
+        self.http = self.engine.http
 
     def encode(self, namespace: str, name: str, *args: object, offset: str | None = None) -> Outgoing:
         """An event to be sent to any number of sockets of `namespace`.
@@ -121,13 +124,15 @@ class Server:
         self.engine.stop_accepting()
 
     async def close_all(self, reason: CloseReason = closing.SERVER_SHUTDOWN, timeout: float = 5.0) -> None:
-        """End all sessions and wait until the applications were told.
+        """End all sessions, and wait until clients have hung up and the applications were told.
 
-        Handlers that run have `timeout` seconds after that; then they are cancelled. The server cannot be
-        used again.
+        After `timeout` seconds clients are cut off and handlers that still run are cancelled. The server
+        cannot be used again.
         """
-        await self.engine.close_all(reason)
-        await self._tasks.close(timeout)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        await self.engine.close_all(reason, timeout)
+        await self._tasks.close(end - loop.time())
         for space in self._spaces.values():
             for socket in list(space.sockets.values()):
                 space.finish(socket)
