@@ -10,6 +10,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import UNSET
+
+from hubbub.chat import paging
 from hubbub.chat.passwords import Passwords
 from hubbub.chat.tokens import Tokens
 from hubbub.cluster.base import Bus, CutOff, Limiter
@@ -77,14 +80,16 @@ class Accounts:
         self._rules = rules
 
     async def register(self, request: rest.Register, address: str) -> rest.LoggedIn:
-        """Store a new user and log it in. Raises `RequestError`: CONFLICT, RATE_LIMITED."""
+        """Store a new user and log it in. Raises `RequestError`: CONFLICT, RATE_LIMITED, FORBIDDEN."""
         self._require_issuer()
         await self._attempts.count(address)
-        user = await self.add(request, Role.USER)
-        return await self._log_in(user)
+        return await self._log_in(await self._create(request, Role.USER))
 
-    async def add(self, request: rest.Register, role: str) -> records.User:
+    async def add(self, request: rest.Register, role: Role) -> rest.UserDetails:
         """Store a new user. Raises `RequestError` (CONFLICT)."""
+        return detailed(await self._create(request, role))
+
+    async def _create(self, request: rest.Register, role: Role) -> records.User:
         password_hash = await self._passwords.hash(request.password)
         user = records.User(
             id=new_id(),
@@ -145,46 +150,54 @@ class Accounts:
             expires_at=iso(expires_at),
         )
 
-    async def set_active(self, user_id: str, *, active: bool) -> None:
-        """Switch a user on, or off: then every socket and token of the user is refused at once.
+    async def change(self, user_id: str, change: rest.UserChange) -> rest.UserDetails:
+        """Replace a user's password, switch a user off or on.
 
-        Raises `RequestError` (NOT_FOUND).
+        Whoever is switched off is refused at once, connected sockets included. Raises `RequestError`:
+        NOT_FOUND, CONFLICT (the name is another user's with a password).
         """
-        if not await self._users.set_active(user_id, active):
-            raise errors.user_not_found()
-        if not active:
-            self._bus.publish(CutOff(user_id=user_id))
+        await self._stored(user_id)
+        if change.password is not UNSET:
+            await self._set_password(user_id, change.password)
+        if change.active is not UNSET:
+            await self._users.set_active(user_id, change.active)
+            if not change.active:
+                self._bus.publish(CutOff(user_id=user_id))
+        return detailed(await self._stored(user_id))
 
-    async def set_password(self, user_id: str, password: str) -> None:
-        """Replace a user's password. Raises `RequestError`: NOT_FOUND, CONFLICT."""
-        if await self._users.user(user_id) is None:
-            raise errors.user_not_found()
+    async def _set_password(self, user_id: str, password: str) -> None:
         try:
             await self._users.set_password(user_id, await self._passwords.hash(password))
         except Conflict as conflict:
             raise errors.conflict(TAKEN[conflict.what]) from None
 
-    async def user(self, user_id: str) -> rest.User:
-        """Return a user. Raises `RequestError` (NOT_FOUND)."""
+    async def _stored(self, user_id: str) -> records.User:
         user = await self._users.user(user_id)
         if user is None:
             raise errors.user_not_found()
-        return shown(user)
+        return user
 
-    async def find(self, login: str) -> records.User:
+    async def user(self, user_id: str) -> rest.User:
+        """Return a user. Raises `RequestError` (NOT_FOUND)."""
+        return shown(await self._stored(user_id))
+
+    async def find(self, login: str) -> rest.UserDetails:
         """Return the user of that name or address with a password, or else of that id.
 
         Raises `RequestError` (NOT_FOUND).
         """
         found = await self._users.credentials(login)
-        user = found.user if found is not None else await self._users.user(login)
-        if user is None:
-            raise errors.user_not_found()
-        return user
+        return detailed(found.user if found is not None else await self._stored(login))
 
-    async def page(self, after: str, limit: int) -> list[records.User]:
-        """Return users by name, beginning behind the user with the id `after` ("" at first)."""
-        return await self._users.list_users(after, limit)
+    async def page(self, cursor: str | None, limit: int) -> rest.UserList:
+        """Return a page of users, by name."""
+        after = "" if cursor is None else paging.decode(cursor)
+        rows = await self._users.list_users(after, limit + 1)
+        page, more = rows[:limit], rows[limit:]
+        return rest.UserList(
+            users=[detailed(user) for user in page],
+            next_cursor=paging.encode(page[-1].id) if more else None,
+        )
 
     def _require_issuer(self) -> None:
         if not self._tokens.can_issue:
@@ -200,4 +213,17 @@ def shown(user: records.User) -> rest.User:
     """A user as the HTTP API shows one."""
     return rest.User(
         id=user.id, username=user.username, email=user.email, role=user.role, created_at=iso(user.created_at)
+    )
+
+
+def detailed(user: records.User) -> rest.UserDetails:
+    """A user as the HTTP API shows one to admins."""
+    return rest.UserDetails(
+        id=user.id,
+        username=user.username,
+        email=user.email,
+        role=user.role,
+        created_at=iso(user.created_at),
+        active=user.active,
+        last_seen=None if user.last_seen is None else iso(user.last_seen),
     )

@@ -42,7 +42,7 @@ class Chats:
         return self._locks.setdefault(chat_id, asyncio.Lock())
 
     async def create(self, who: Actor, request: rest.NewChat) -> rest.Chat:
-        """Make a chat whose admin is its maker. Raises `RequestError` (NOT_FOUND) for unknown participants."""
+        """Make a chat whose admin is its maker. Unknown participants are NOT_FOUND."""
         time = now()
         chat_id = new_id()
         user_ids = [one for one in dict.fromkeys(request.participants) if one != who.user_id]

@@ -3,7 +3,7 @@
 A request that succeeds is answered with the thing itself; one that fails, with an `errors.Failure`.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,8 +11,11 @@ from msgspec import UNSET, UnsetType
 from hubbub.contract import objects
 from hubbub.contract.values import Id, Role
 
-Username = Annotated[str, msgspec.Meta(min_length=3, max_length=32, pattern=r"^[A-Za-z0-9_.-]+(?!\n)$")]
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+(?!\n)$")]
+USERNAME: Final = r"^[A-Za-z0-9_.-]+(?!\n)$"
+EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+(?!\n)$"
+
+Username = Annotated[str, msgspec.Meta(min_length=3, max_length=32, pattern=USERNAME)]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=EMAIL)]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 Login = Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
 ChatName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
