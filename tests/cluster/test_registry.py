@@ -218,7 +218,7 @@ async def test_a_user_who_came_back_is_not_forgotten(registry: Registry) -> None
 
 
 async def test_a_user_with_two_sockets_in_a_room_is_one_user(registry: Registry) -> None:
-    """Rooms count and list users, whatever the number of their sockets; the last one out takes the user out."""
+    """Rooms count and list users, not sockets; the last one out takes the user out."""
     sockets = [connection(f"s{number}", "u") for number in range(2)]
     for devices, socket in enumerate(sockets, 1):
         await registry.connect(socket)

@@ -187,23 +187,16 @@ class Monitoring:
         return self._open_access or who.is_admin
 
     def _newest(self, who: Connection, request: ConnectionEvents) -> list[objects.ConnectionEvent]:
-        only = None if self._sees_all(who) else who.user_id
-        found: list[objects.ConnectionEvent] = []
-        for event in reversed(self._events):
-            if _matches(event, request) and only in (None, event.user_id):
-                found.append(_wire(event))
-                if len(found) == request.limit:
-                    break
-        found.reverse()
-        return found
-
-
-def _matches(event: _Recorded, request: ConnectionEvents) -> bool:
-    return (
-        request.type in (None, event.type)
-        and request.user_id in (None, event.user_id)
-        and request.ip in (None, event.address)
-    )
+        found = list(self._events)
+        if not self._sees_all(who):
+            found = [event for event in found if event.user_id == who.user_id]
+        if request.user_id is not None:
+            found = [event for event in found if event.user_id == request.user_id]
+        if request.type is not None:
+            found = [event for event in found if event.type is request.type]
+        if request.ip is not None:
+            found = [event for event in found if event.address == request.ip]
+        return [_wire(event) for event in found[-request.limit :]]
 
 
 def _wire(event: _Recorded) -> objects.ConnectionEvent:
