@@ -122,14 +122,14 @@ def delivery_of(log: FakeLog, *sockets: FakeSocket) -> Delivery:
 
 async def settle(delivery: Delivery) -> None:
     """Wait until nothing is being read."""
-    while delivery._tasks:  # noqa: SLF001 - there is no other sign of it
-        await asyncio.wait(delivery._tasks)  # noqa: SLF001
+    while delivery._tasks:
+        await asyncio.wait(delivery._tasks)
         await asyncio.sleep(0)
 
 
 @given(st.lists(st.integers(min_value=1, max_value=12), max_size=40))
 def test_any_telling_gives_the_same_order(told: list[int]) -> None:
-    """Lost, repeated and swapped tellings: the socket sees 4, 5, … up to the newest that was told, each once."""
+    """Lost, repeated and swapped tellings: the socket sees 4, 5, … up to the newest that was told, each once"""
 
     async def scenario() -> list[int]:
         log, socket = FakeLog(3), FakeSocket()
@@ -197,7 +197,7 @@ async def test_the_last_one_out_leaves_nothing_behind() -> None:
     client = client_of(socket)
     await delivery.enter(client, CHAT)
     delivery.leave(client, CHAT)
-    assert not delivery._rooms  # noqa: SLF001
+    assert not delivery._rooms
     log.gate.clear()
     entering = asyncio.create_task(delivery.enter(client, CHAT))
     await asyncio.sleep(0)
@@ -205,4 +205,4 @@ async def test_the_last_one_out_leaves_nothing_behind() -> None:
     await asyncio.gather(entering, return_exceptions=True)
     log.gate.set()
     await settle(delivery)
-    assert not delivery._rooms  # noqa: SLF001
+    assert not delivery._rooms

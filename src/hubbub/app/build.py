@@ -1,6 +1,7 @@
 """The parts of a server and their wiring: the only place that names a concrete store and bus.
 
-store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket class
+store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket
+class
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Final
 
 from hubbub.app.chat_parts import ChatParts, Shared, make_chat
 from hubbub.app.errors import StartError
+from hubbub.app.readings import Readings, register
+from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
 from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
 from hubbub.contract.values import ConnectionEventType
@@ -20,6 +23,7 @@ from hubbub.gateway.expiry import Expiry
 from hubbub.gateway.handlers import Handlers
 from hubbub.gateway.login import Login
 from hubbub.gateway.namespace import ChatNamespace
+from hubbub.http import Metrics
 from hubbub.settings import Settings
 from hubbub.socketio import Server, ServerConfig
 from hubbub.store.base import Store, StoreUnusable
@@ -30,7 +34,7 @@ _SQLITE: Final = "sqlite:///"
 
 @dataclass(slots=True)
 class Built:
-    """A server, ready to be run. `draining` is set when it is about to stop."""
+    """A server, ready to be run."""
 
     store: Store
     chat: ChatParts
@@ -40,10 +44,7 @@ class Built:
     delivery: Delivery
     dispatch: Dispatch
     expiry: Expiry
-    draining: bool = False
-
-    async def asgi(self, scope, receive, send) -> None:
-        await self.server.asgi(scope, receive, send)
+    web: Web
 
     async def close(self) -> None:
         """Stop what runs by itself, and let go of the database."""
@@ -54,7 +55,9 @@ class Built:
 
 
 async def build(settings: Settings) -> Built:
-    """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable line each."""
+    """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable
+    line each.
+    """
     store = await _open_store(settings)
     try:
         return await _wire(settings, store)
@@ -94,7 +97,11 @@ async def _wire(settings: Settings, store: Store) -> Built:
     shared.bus.subscribe(delivery.deliver)
     shared.bus.subscribe(namespace.heard)
     chat.lag.start()
-    return Built(store, chat, clients, server, namespace, delivery, dispatch, expiry)
+    metrics = Metrics()
+    register(metrics, Readings(chat, clients, server, delivery, dispatch))
+    return Built(
+        store, chat, clients, server, namespace, delivery, dispatch, expiry, Web(chat, server, store, metrics)
+    )
 
 
 def _server_config(settings: Settings) -> ServerConfig:

@@ -14,7 +14,7 @@ _TOKEN_LIFE = 7 * 86_400.0
 
 
 async def prepare(built: Built, url: str) -> None:
-    """Make the demo chat and its user if they are not there, and print a banner with a token and a snippet."""
+    """Make the demo chat and its user if need be, and print a banner with a token and a snippet."""
     user = records.User(
         id=USER_ID, username=USER_ID, email=None, role=Role.USER, active=True, created_at=now()
     )

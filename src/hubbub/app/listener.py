@@ -15,7 +15,8 @@ _BACKLOG = 2048
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Return the listening sockets; for 127.0.0.1 that of ::1 too, where there is one: clients say `localhost`.
+    """Return the listening sockets; for 127.0.0.1 that of ::1 too, where there is one: clients say
+    `localhost`.
 
     Raises `StartError`, one readable line, when the address cannot be had.
     """

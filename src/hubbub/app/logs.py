@@ -1,4 +1,4 @@
-"""Logging: every part logs by the standard library; here the lines get their form and their way out (stderr)."""
+"""Logging: every part logs by the standard library; here lines get their form and their way out, stderr."""
 
 import logging
 import sys

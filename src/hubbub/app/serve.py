@@ -1,7 +1,7 @@
 """The life of the server process: start, serve until a signal, drain, exit.
 
-A drain refuses new connections, tells the clients, lets what they asked for finish, closes them, and lets go of the
-database, all within `drain_timeout`.
+A drain refuses new connections, tells the clients, lets what they asked for finish, closes them, and lets go
+of the database, all within `drain_timeout`.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ _STORE_SHARE = 0.3
 def serve(settings: Settings, *, dev: bool) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
-    With `dev` a demo chat is made and a banner tells how to use it. Raises `StartError` with one readable line when
-    the server cannot start.
+    With `dev` a demo chat is made and a banner tells how to use it. Raises `StartError` with one readable
+    line when the server cannot start.
     """
     logs.configure(settings.log_level, settings.log_format)
     return uvloop.run(_serve(settings, dev=dev))
@@ -45,7 +45,7 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
         parts = await build(settings)
         listener = Listener(
             uvicorn.Config(
-                parts.asgi,
+                parts.web,
                 http=parts.server.engine.http,
                 ws=parts.server.websocket,
                 ws_per_message_deflate=False,
@@ -114,7 +114,7 @@ async def _keep_house(parts: Built, stop: asyncio.Event, running: "asyncio.Task[
 async def _drain(settings: Settings, parts: Built, listener: Listener, running: "asyncio.Task[None]") -> None:
     log.info("draining")
     time_left = settings.drain_timeout * (1 - _STORE_SHARE)
-    parts.draining = True
+    parts.web.draining = True
     if listener.ready.is_set():
         listener.stop_listening()
     parts.server.stop_accepting()

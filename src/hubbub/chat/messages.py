@@ -1,9 +1,10 @@
 """Sending and reading messages (docs/life-of-a-message.md).
 
-    request -> cleaned and checked -> rate limit -> log.append ... commit ... -> told over the bus -> the sender's ack
+    request -> cleaned and checked -> rate limit -> log.append ... commit ... -> told over the bus -> the
+    sender's ack
 
-Whether the author is a member is checked by the log inside the append's transaction. Nothing is told before the
-commit; the log completes its futures in commit order, so messages are told in the order of `seq`.
+Whether the author is a member is checked by the log inside the append's transaction. Nothing is told before
+the commit; the log completes its futures in commit order, so messages are told in the order of `seq`.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ class Messages:
     async def send(self, who: Connection, request: SendMessage) -> "asyncio.Future[Outcome]":
         """Accept a message. The future is done after its commit; by then it has been told to the room.
 
-        Returns as soon as the message has its place in the log's queue, so that a client's next message may follow
-        before this one is on disk. Raises `RequestError`; the future fails with the store's errors.
+        Returns as soon as the message has its place in the log's queue, so that a client's next message may
+        follow before this one is on disk. Raises `RequestError`; the future fails with the store's errors.
         """
         content, kind = clean(request)
         await self._limits.message(who.user_id)

@@ -1,6 +1,7 @@
 """Receipts: who has received and who has read a message.
 
-confirmation -> recorded by the log, which says what is new -> told to the room, or to the author in a large one
+confirmation -> recorded by the log, which says what is new -> told to the room, or to the author in a large
+one
 """
 
 from typing import Final
@@ -63,7 +64,7 @@ class Receipts:
             self._bus.publish(ToRoom(chat_id=chat_id, event=event))
 
     async def status(self, who: Connection, message_id: str) -> answers.DeliveryStatus:
-        """Tell a member of the chat whom a message has reached. An outsider learns not even that it exists."""
+        """Tell a member of the chat whom a message has reached. An outsider learns not even that it exists"""
         message = await self._log.message(message_id)
         if message is None:
             raise errors.message_not_found()

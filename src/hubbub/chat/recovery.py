@@ -1,12 +1,13 @@
 """Recovery: what a socket leaves behind, so that its successor misses nothing.
 
     join, leave, heartbeat answer -> Trail (in memory, one a socket) -> store
-    recovery token, or Socket.IO's pid -> the stored session -> membership checked anew -> missed messages by the log
+    recovery token, or Socket.IO's pid -> the stored session -> membership checked anew -> missed messages by
+    the log
 
-A `Trail` maps each joined chat to the `seq` up to which the client is known to have received. A message counts as
-received when a heartbeat answer came after it on the same connection, or when the client says so; never because it
-was written to a socket. A token reads `SESSION.SECRET`, both random: so a secret that was replaced is told from a wild
-guess, and using it again ends the session.
+A `Trail` maps each joined chat to the `seq` up to which the client is known to have received. A message
+counts as received when a heartbeat answer came after it on the same connection, or when the client says so;
+never because it was written to a socket. A token reads `SESSION.SECRET`, both random: so a secret that was
+replaced is told from a wild guess, and using it again ends the session.
 """
 
 import hashlib
@@ -60,8 +61,8 @@ class Trail:
         self.connected_at = who.connected_at
         self.last_activity = who.connected_at
 
-        # What brings it back: the recovery token once asked for (and its hash, which outlives a restart), the hash of
-        # the one it replaced, Socket.IO's private id.
+        # What brings it back: the recovery token once asked for (and its hash, which outlives a restart), the
+        # hash of the one it replaced, Socket.IO's private id.
         self.token: str | None = None
         self.token_hash: bytes | None = None
         self.spent_hash: bytes | None = None
@@ -73,7 +74,9 @@ class Trail:
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """A stored session that its owner takes up: the chats still open to the user, and what to reload by history."""
+    """A stored session that its owner takes up: the chats still open to the user, and what to reload by
+    history.
+    """
 
     session: records.RecoverySession
     views: list[records.ChatView]
@@ -89,14 +92,17 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 class Recovery:
-    """Makes, keeps, and takes up recovery sessions. `ttl` and `window` (for Socket.IO's own recovery) in seconds."""
+    """Makes, keeps, and takes up recovery sessions. `ttl` and `window` (for Socket.IO's own recovery) in
+    seconds.
+    """
 
     def __init__(self, store: Store, *, ttl: float, window: float) -> None:
         self._store = store
         self._ttl = int(ttl * 1000)
         self._window = int(window * 1000)
         self._started_at = now()
-        # The open trail of each session: when a session moves to another socket the old one must not save any more.
+        # The open trail of each session: when a session moves to another socket the old one must not save any
+        # more.
         self._open: dict[str, Trail] = {}
 
     # A socket's life.
@@ -126,7 +132,7 @@ class Recovery:
         trail.mark = dict(live)
 
     def pong(self, trail: Trail) -> None:
-        """The client has answered it: it has received all that. The token it came with is now of no more use."""
+        """The client has answered it: it has received all that. The token it came with is now of no more use"""
         trail.last_activity = time = now()
         mark, trail.mark = trail.mark, None
         moved = bool(mark) and mark != trail.positions
@@ -164,8 +170,8 @@ class Recovery:
     async def find(self, who: Connection, token: str) -> records.RecoverySession:
         """Return the session that a token belongs to. Wrong, foreign and expired tokens are refused alike.
 
-        A token that was replaced, and whose replacement has been confirmed, ends the session: only a thief would
-        use it.
+        A token that was replaced, and whose replacement has been confirmed, ends the session: only a thief
+        would use it.
         """
         session_id, _, secret = token.partition(".")
         session = await self._store.session(session_id, now())
@@ -173,7 +179,7 @@ class Recovery:
             raise errors.invalid_recovery_token()
         digest = _hash(secret)
         good = [one for one in (session.token_hash, session.spent_hash) if one is not None]
-        if not any([hmac.compare_digest(digest, one) for one in good]):
+        if not any(hmac.compare_digest(digest, one) for one in good):
             self._open.pop(session_id, None)
             await self._store.delete_session(session_id)
             raise errors.invalid_recovery_token()
@@ -197,7 +203,7 @@ class Recovery:
     async def resume(
         self, session: records.RecoverySession, last_seq: Mapping[str, int], epoch: str | None
     ) -> Resumed:
-        """Check membership anew, and find from where each chat goes on. `last_seq` is the client's own word."""
+        """Check membership anew, and find from where each chat goes on. `last_seq` is the client's own word"""
         same_history = epoch is None or epoch == await self._store.epoch()
         views: list[records.ChatView] = []
         positions: dict[str, int] = {}
@@ -216,7 +222,9 @@ class Recovery:
         return Resumed(session, views, positions, reset)
 
     async def missed(self, after: Mapping[str, int], upto: Mapping[str, int]) -> Missed:
-        """Return what lies behind `after` up to `upto` in each chat, oldest first, as much as a queue may hold."""
+        """Return what lies behind `after` up to `upto` in each chat, oldest first, as much as a queue may
+        hold.
+        """
         found: list[records.Message] = []
         for chat_id, seq in after.items():
             before = upto[chat_id] + 1
@@ -250,8 +258,8 @@ class Recovery:
     async def take_over(self, trail: Trail, resumed: Resumed, *, rotate: bool) -> None:
         """Let a socket's trail continue a stored session; with `rotate` under a new token.
 
-        The token that was replaced stays good until the client has answered a heartbeat, so that a lost answer can be
-        retried.
+        The token that was replaced stays good until the client has answered a heartbeat, so that a lost
+        answer can be retried.
         """
         if self._open.pop(trail.id, None) is trail and trail.saved_at:
             await self._store.delete_session(trail.id)

@@ -1,7 +1,7 @@
 """Rooms: entering, leaving and looking into the rooms of chats.
 
-A chat has members, who are stored, and a room: the sockets that joined now, kept by the registry. Which socket gets
-what the room is told is the gateway's business; here are the rules and what others are told.
+A chat has members, who are stored, and a room: the sockets that joined now, kept by the registry. Which
+socket gets what the room is told is the gateway's business; here are the rules and what others are told.
 """
 
 from hubbub.chat import access, paging, wire
@@ -74,7 +74,7 @@ class Rooms:
         self._bus.publish(ToRoom(chat_id=chat_id, event=told, skip_socket=who.socket_id))
 
     async def joined_info(self, view: records.ChatView, last_seq: int) -> objects.JoinedRoomInfo:
-        """Return what somebody who enters is told of the chat; `last_seq` is where the live messages begin."""
+        """Return what somebody who enters is told of the chat; `last_seq` is where the live messages begin"""
         chat = view.chat
         return objects.JoinedRoomInfo(
             chat_id=chat.id,

@@ -42,7 +42,9 @@ class Failure(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
 
 
 class RequestError(Exception):
-    """A request is refused. `message`, `code`, `details` and `retry_after` (seconds) go to the client as they are."""
+    """A request is refused. `message`, `code`, `details` and `retry_after` (seconds) go to the client as they
+    are.
+    """
 
     def __init__(
         self,
@@ -135,6 +137,11 @@ def chat_archived() -> RequestError:
 def forbidden(message: str = "Not allowed") -> RequestError:
     """The user may see this but not do it."""
     return RequestError(Code.FORBIDDEN, message)
+
+
+def unstorable() -> RequestError:
+    """A value that no database can hold got past the checks."""
+    return RequestError(Code.INVALID_REQUEST, "Invalid request data")
 
 
 def conflict(message: str) -> RequestError:

@@ -121,7 +121,9 @@ class MessageRead(Receipt, frozen=True, kw_only=True):
 
 
 class UsersOnline(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Who is connected; to a socket when it connects. `scope` is `chats` when only users who share a chat are told of."""
+    """Who is connected; to a socket when it connects. `scope` is `chats` when only users who share a chat are
+    told of.
+    """
 
     event: ClassVar[str] = "users:online"
     users: list[objects.OnlineUser]
@@ -193,7 +195,9 @@ class QueuedMessages(Event, frozen=True, kw_only=True):
 
 
 class ServerNotice(Event, frozen=True, kw_only=True):
-    """The server is about to close this connection; reconnect after `retryAfter` seconds where it is not null."""
+    """The server is about to close this connection; reconnect after `retryAfter` seconds where it is not
+    null.
+    """
 
     event: ClassVar[str] = "connection:closing"
     reason: str

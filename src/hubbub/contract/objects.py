@@ -43,8 +43,8 @@ class RoomInfo(Object, frozen=True, kw_only=True):
 class JoinedRoomInfo(Object, frozen=True, kw_only=True):
     """Facts of a chat for somebody who enters its room.
 
-    `lastSeq` is the number of the newest message that the socket will not be told of any more: everything after
-    it arrives as `message:new`.
+    `lastSeq` is the number of the newest message that the socket will not be told of any more: everything
+    after it arrives as `message:new`.
     """
 
     chat_id: str

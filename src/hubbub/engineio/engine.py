@@ -13,8 +13,9 @@ from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door, RefusedListener
 from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.guard import GuardedHttp
+from hubbub.engineio.origins import client_address, origin_allowed
 from hubbub.engineio.parts import Parts
-from hubbub.engineio.polling import Polling, Receive, Scope, Send
+from hubbub.engineio.polling import Polling, Receive, Scope, Send, read_scope
 from hubbub.engineio.registry import Registry
 from hubbub.engineio.session import Application
 from hubbub.engineio.timers import Timers
@@ -43,10 +44,19 @@ class Engine:
         door = Door(config, self.sessions, refused)
         self._parts = Parts(config, door, self.sessions, self.timers, flusher.frames)
         self._polling = Polling(self._parts)
+        self.path = config.path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; another path than the engine's is answered 404."""
         await self._polling(scope, receive, send)
+
+    def address_of(self, scope: Scope) -> str:
+        """The client's address, for other HTTP applications on the same port; the rule is the engine's own."""
+        return client_address(read_scope(scope), self._parts.config)
+
+    def origin_allowed(self, scope: Scope) -> bool:
+        """Whether a browser page may use this server, by the engine's own rule."""
+        return origin_allowed(read_scope(scope), self._parts.config)
 
     @property
     def websocket(self) -> type[asyncio.Protocol]:

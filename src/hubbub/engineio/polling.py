@@ -40,6 +40,12 @@ _MAX_PACKETS = 16
 # Packets of one POST handed on before others get their turn.
 _BATCH = 256
 
+# Why a session ends when its POST's body is refused, where that is not simply an error.
+_BODY_REASONS = {
+    refusals.BODY_TOO_BIG: closing.TOO_BIG,
+    refusals.BODY_CUT_OFF: closing.TRANSPORT_CLOSE,
+}
+
 _OK = b"ok"
 _TEXT = b"text/plain; charset=UTF-8"
 _JSON = b"application/json"
@@ -140,7 +146,7 @@ class Polling:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             raise ValueError(f"an ASGI scope of type {scope['type']!r} is none of Engine.IO's")
-        request = _read_scope(scope)
+        request = read_scope(scope)
         if request.method == "OPTIONS":
             await self._answer_preflight(request, send)
             return
@@ -200,7 +206,7 @@ class Polling:
         try:
             body = await self._read_body(request, receive)
             if isinstance(body, Refusal):
-                session.fail(closing.TOO_BIG if body is refusals.BODY_TOO_BIG else closing.TRANSPORT_ERROR)
+                session.fail(_BODY_REASONS.get(body, closing.TRANSPORT_ERROR))
                 return body
             if session.wire is not wire:
                 return refusals.UPGRADED
@@ -232,7 +238,7 @@ class Polling:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return refusals.BAD_REQUEST
+                return refusals.BODY_CUT_OFF
             chunk = cast("bytes", message.get("body", b""))
             chunks.append(chunk)
             size += len(chunk)
@@ -257,7 +263,7 @@ class Polling:
             await _send(send, HTTPStatus.NO_CONTENT, b"", preflight_headers(request, self._parts.config))
 
 
-def _read_scope(scope: Scope) -> Request:
+def read_scope(scope: Scope) -> Request:
     """The request's head. The raw path counts: `%2e` and the like are not resolved."""
     client = cast("tuple[str, int] | None", scope.get("client"))
     return Request(

@@ -26,7 +26,8 @@ class Client:
         # Rooms it is in, and the `seq` from behind which it gets each chat's messages as they come.
         self.rooms: dict[str, int] = {}
 
-        # Work that later requests wait for: telling of its arrival; its last message that is not committed yet.
+        # Work that later requests wait for: telling of its arrival; its last message that is not committed
+        # yet.
         self.arriving: asyncio.Task[None] | None = None
         self.last_send: asyncio.Future[Outcome] | None = None
         # Set when everything about it has been cleared away; made by whoever waits for that.

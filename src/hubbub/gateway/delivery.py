@@ -2,9 +2,10 @@
 
     telling -> its room or users -> encoded once -> each socket's outbox
 
-Messages of a chat are delivered in the order of `seq`, each once: a repeated one is dropped, and one that comes too
-early waits until the log has given those before it. A socket that enters a room gets everything behind a `seq` that
-`enter` returns; one that recovers is held first: what is told meanwhile waits for `release`.
+Messages of a chat are delivered in the order of `seq`, each once: a repeated one is dropped, and one that
+comes too early waits until the log has given those before it. A socket that enters a room gets everything
+behind a `seq` that `enter` returns; one that recovers is held first: what is told meanwhile waits for
+`release`.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _HEAL_RETRY: Final = 1.0
 
 
 class LiveRoom:
-    """A chat's room on this node. `seq` numbers the newest message told here; None until the log has said it."""
+    """A chat's room on this node. `seq` numbers the newest message told here; None until that is known."""
 
     __slots__ = ("healing", "holding", "opening", "parked", "seq", "sockets")
 
@@ -52,6 +53,11 @@ class Delivery:
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
+
+    @property
+    def rooms(self) -> int:
+        """How many chats have sockets of this node in their rooms."""
+        return len(self._rooms)
 
     # What the bus calls.
 
@@ -128,7 +134,7 @@ class Delivery:
         return self._server.encode(NAMESPACE, "message:new", telling.message, offset=offset)
 
     def parse_offset(self, offset: object) -> int | None:
-        """Return the position that an offset of ours names; None for anything else, another history included."""
+        """Return the position that an offset of this history names; None for anything else."""
         epoch, _, position = offset.rpartition(":") if isinstance(offset, str) else ("", "", "")
         return int(position) if epoch == self._epoch and position.isascii() and position.isdigit() else None
 
@@ -142,7 +148,9 @@ class Delivery:
         return client.rooms[chat_id]
 
     async def hold(self, client: Client, chat_id: str) -> int:
-        """Enter, but keep what is told to the socket until `release`; return the `seq` behind which that begins."""
+        """Enter, but keep what is told to the socket until `release`; return the `seq` behind which that
+        begins.
+        """
         room = self._rooms.get(chat_id)
         if room is None:
             room = self._rooms[chat_id] = LiveRoom()

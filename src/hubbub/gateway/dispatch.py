@@ -2,8 +2,8 @@
 
     event -> is the token still good -> request rate -> request struct -> handler -> answer, or the failure
 
-Every way out is an answer. What a client did wrong is told to the client and not logged; a defect of ours is logged
-under a correlation id, which is all that the client learns.
+Every way out is an answer. What a client did wrong is told to the client and not logged; a defect of ours is
+logged under a correlation id, which is all that the client learns.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ class Dispatch:
         self._table = table
         self._limits = limits
         # Answered requests by event and outcome code, for the metrics.
-        self.answered: dict[tuple[str, str], int] = {}
+        self.answered: dict[tuple[str, ...], float] = {}
 
     async def handle(self, client: Client, name: str, args: list[object]) -> Ack:
         """Answer an event. Never raises for what the client did."""
         event = name if name in self._table else "unknown"
         try:
             result = await self._answer(client, name, args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every way out is an answer; ours are logged below
             return [self._failure(event, error, client)]
         if isinstance(result, asyncio.Future):
             return self._later(event, result, client)

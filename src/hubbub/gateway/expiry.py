@@ -16,8 +16,8 @@ class Expiry:
     def __init__(self, grace: float, ended: Callable[[Client], None]) -> None:
         self._grace = grace
         self._ended = ended
-        # Clients by the second after which their grace is over; a client that refreshed its token stands in a later
-        # one besides.
+        # Clients by the second after which their grace is over; a client that refreshed its token stands in a
+        # later one besides.
         self._due: dict[int, set[Client]] = {}
         self._timer: asyncio.TimerHandle | None = None
 

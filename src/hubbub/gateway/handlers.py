@@ -123,7 +123,9 @@ class Handlers:
     # Messages.
 
     async def send(self, client: Client, request: requests.SendMessage) -> Result:
-        """Append a message. The next request of the socket may begin before the commit if it is a message too."""
+        """Append a message. The next request of the socket may begin before the commit if it is a message
+        too.
+        """
         outcome = await self._parts.messages.send(client.who, request)
         await self._parts.typing.stop(client.who, request.chat_id)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -186,7 +188,7 @@ class Handlers:
         return answers.SessionCreated(recovery_token=token.token)
 
     async def recover(self, client: Client, request: requests.Recover) -> Result:
-        """Take up a session: its rooms, and what was missed in them. What comes meanwhile follows the answer."""
+        """Take up a session: its rooms and what was missed there. What comes meanwhile follows the answer."""
         recovery = self._parts.recovery
         session = await recovery.find(client.who, request.recovery_token)
         resumed = await recovery.resume(session, request.last_seq or {}, request.epoch)
@@ -260,7 +262,7 @@ class Handlers:
 def _row(
     request_type: type[R], function: Callable[[Client, R], Awaitable[Result]], *, waits: bool = True
 ) -> tuple[str, tuple[type[requests.Request], Handler]]:
-    """A row of the table. A handler that `waits` begins when the socket's messages before it are committed."""
+    """A row of the table. A handler that `waits` begins when the messages before it are committed."""
 
     async def handle(client: Client, request: requests.Request) -> Result:
         if waits and client.last_send is not None:

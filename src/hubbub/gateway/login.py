@@ -26,7 +26,7 @@ _LONGEST_AGENT: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Somebody may come in: as `client`, who first gets `replay`, and whose rooms of before are being held."""
+    """Somebody may come in: as `client`, who first gets `replay`, and whose former rooms are held."""
 
     client: Client
     welcome: Welcome
@@ -54,8 +54,8 @@ class Login:
     async def enter(self, socket: Socket, auth: Mapping[str, object], delivery: Delivery) -> Entrance:
         """Let a socket in. Raises `ConnectionRefused`.
 
-        A connection that Socket.IO's own recovery continues is not counted as an attempt: a restart of the server must
-        not lock an office out.
+        A connection that Socket.IO's own recovery continues is not counted as an attempt: a restart of the
+        server must not lock an office out.
         """
         token = _token(socket, auth)
         entrance = await self._continue(socket, auth, token, delivery)
@@ -100,7 +100,7 @@ class Login:
     async def _continue(
         self, socket: Socket, auth: Mapping[str, object], token: str | None, delivery: Delivery
     ) -> Entrance | None:
-        """Continue an earlier connection, if the client can prove that it had it and nothing is in the way."""
+        """Continue an earlier connection, if it was the client's and nothing is in the way."""
         pid = auth.get("pid")
         if not isinstance(pid, str):
             return None
@@ -158,8 +158,9 @@ def _agent(socket: Socket) -> str:
 def _knows_offsets(socket: Socket) -> bool:
     """Tell whether the client may be offered state recovery, and with it a further argument on `message:new`.
 
-    Clients built like the JavaScript one understand it, and put `EIO` straight before `transport` into their query.
-    python-socketio's client puts it behind, knows no state recovery and would call handlers with an argument too many.
+    Clients built like the JavaScript one understand it, and put `EIO` straight before `transport` into their
+    query. python-socketio's client puts it behind, knows no state recovery and would call handlers with an
+    argument too many.
     """
     return "EIO=4&transport=" in socket.handshake.raw_query
 

@@ -29,7 +29,9 @@ class ChatNamespace:
         self._entering: dict[Socket, Entrance] = {}
 
     def serve(self, delivery: Delivery, dispatch: Dispatch, expiry: Expiry) -> None:
-        """Take the parts that are made after the server this namespace belongs to. Must be called once, at first."""
+        """Take the parts that are made after the server this namespace belongs to. Must be called once, at
+        first.
+        """
         self._delivery = delivery
         self._dispatch = dispatch
         self._expiry = expiry
