@@ -129,7 +129,7 @@ async def settle(delivery: Delivery) -> None:
 
 @given(st.lists(st.integers(min_value=1, max_value=12), max_size=40))
 def test_any_telling_gives_the_same_order(told: list[int]) -> None:
-    """Lost, repeated and swapped tellings: the socket sees 4, 5, … up to the newest that was told, each once"""
+    """Lost, repeated and swapped tellings: the socket sees 4, 5, … up to the newest told, each once."""
 
     async def scenario() -> list[int]:
         log, socket = FakeLog(3), FakeSocket()

@@ -64,7 +64,7 @@ class Receipts:
             self._bus.publish(ToRoom(chat_id=chat_id, event=event))
 
     async def status(self, who: Connection, message_id: str) -> answers.DeliveryStatus:
-        """Tell a member of the chat whom a message has reached. An outsider learns not even that it exists"""
+        """Tell a member of the chat whom a message has reached. Outsiders learn not even that it exists."""
         message = await self._log.message(message_id)
         if message is None:
             raise errors.message_not_found()

@@ -128,11 +128,11 @@ class Recovery:
             await self._save(trail)
 
     def ping_sent(self, trail: Trail, live: Mapping[str, int]) -> None:
-        """A heartbeat goes out behind everything up to `live`, the newest `seq` told in each joined chat."""
+        """A heartbeat goes out behind everything up to `live`, the newest `seq` told in each chat."""
         trail.mark = dict(live)
 
     def pong(self, trail: Trail) -> None:
-        """The client has answered it: it has received all that. The token it came with is now of no more use"""
+        """It was answered: the client has received all that. The token it came with is of no more use."""
         trail.last_activity = time = now()
         mark, trail.mark = trail.mark, None
         moved = bool(mark) and mark != trail.positions
@@ -203,7 +203,7 @@ class Recovery:
     async def resume(
         self, session: records.RecoverySession, last_seq: Mapping[str, int], epoch: str | None
     ) -> Resumed:
-        """Check membership anew, and find from where each chat goes on. `last_seq` is the client's own word"""
+        """Check membership anew, and find where each chat goes on. `last_seq` is the client's own word."""
         same_history = epoch is None or epoch == await self._store.epoch()
         views: list[records.ChatView] = []
         positions: dict[str, int] = {}

@@ -74,7 +74,7 @@ class Rooms:
         self._bus.publish(ToRoom(chat_id=chat_id, event=told, skip_socket=who.socket_id))
 
     async def joined_info(self, view: records.ChatView, last_seq: int) -> objects.JoinedRoomInfo:
-        """Return what somebody who enters is told of the chat; `last_seq` is where the live messages begin"""
+        """Return what somebody who enters is told of a chat; `last_seq` is where live messages begin."""
         chat = view.chat
         return objects.JoinedRoomInfo(
             chat_id=chat.id,
