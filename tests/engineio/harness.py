@@ -5,6 +5,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -95,7 +96,10 @@ async def running(
         yield Running(engine, application, server.sockets[0].getsockname()[1], state, refused)
     finally:
         server.close()
-        await engine.close_all(timeout=0.2)
+        for client in Http.connected:
+            client.abort()
+        Http.connected.clear()
+        await engine.close_all(timeout=0.02)
         for connection in list(state.connections):
             connection.shutdown()
         engine.timers.close()
@@ -124,7 +128,9 @@ class Reply:
 
 
 class Http:
-    """One HTTP connection, written to by hand."""
+    """One HTTP connection, written to by hand. `running` closes those that a test leaves open."""
+
+    connected: ClassVar[list["Http"]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -132,7 +138,9 @@ class Http:
 
     @classmethod
     async def connect(cls, port: int) -> "Http":
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        http = cls(*await asyncio.open_connection("127.0.0.1", port))
+        cls.connected.append(http)
+        return http
 
     def send(
         self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hubbub.engineio import refusals
 from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.handshake import check_upgrade
 from hubbub.engineio.origins import client_address, origin_allowed
 from hubbub.engineio.refusals import Refusal
 from hubbub.engineio.registry import Registry
@@ -40,9 +41,11 @@ class Door:
         self._paths = frozenset((path, path + "/"))
 
     def enter(self, request: Request, transport: str) -> Admission | Refusal:
-        """Check a request that came by `transport`: its path, origin, query and session, in this order."""
+        """Check a request that came by `transport`: path, origin, query, session and WebSocket handshake."""
         address = client_address(request, self._config)
         outcome = self.check_origin(request) or self._find(request, transport, address)
+        if transport == "websocket" and not isinstance(outcome, Refusal):
+            outcome = check_upgrade(request) or outcome
         if isinstance(outcome, Refusal) and self._refused is not None:
             self._refused(address, request.headers.get("user-agent", ""), outcome.message)
         return outcome

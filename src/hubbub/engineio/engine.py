@@ -51,7 +51,7 @@ class Engine:
         await self._polling(scope, receive, send)
 
     def address_of(self, scope: Scope) -> str:
-        """The client's address, for other HTTP applications on the same port; the rule is the engine's own."""
+        """The client's address, by the engine's own rule, for other HTTP applications on the same port."""
         return client_address(read_scope(scope), self._parts.config)
 
     def origin_allowed(self, scope: Scope) -> bool:

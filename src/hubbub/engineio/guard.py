@@ -15,7 +15,8 @@ from uvicorn.server import ServerState
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.timers import Timers
 
-_MAX_HEAD = 131_072
+_MAX_URL = 16_384
+_MAX_HEAD = 65_536
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -37,7 +38,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._in_head = True
         self._head_size = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Start the clock for the first request."""
         super().connection_made(transport)
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
@@ -67,6 +68,14 @@ class GuardedHttp(HttpToolsProtocol):
         self._in_head = True
         self._head_size = 0
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
+
+    def on_url(self, url: bytes) -> None:
+        """Refuse a request line that is too long."""
+        super().on_url(url)
+        if len(self.url) > _MAX_URL:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+            # Stops the parser; uvicorn's own answer to the error goes to a connection that is closed already.
+            raise ValueError("the request line is too long")
 
     def on_headers_complete(self) -> None:
         """Its body begins."""

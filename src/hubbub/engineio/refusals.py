@@ -38,6 +38,7 @@ BAD_PAYLOAD = Refusal(HTTPStatus.BAD_REQUEST, "Invalid payload")
 BODY_TOO_BIG = Refusal(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large", headers=((b"connection", b"close"),)
 )
+BODY_CUT_OFF = Refusal(HTTPStatus.BAD_REQUEST, "Payload incomplete")
 BODY_ENCODED = Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Compressed payloads are not supported")
 STOPPING = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down")
 TOO_MANY_SESSIONS = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many sessions")

@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 
 from hubbub.engineio import closing
 from hubbub.engineio.closing import CloseReason
-from hubbub.engineio.handshake import accept_upgrade, check_upgrade, open_packet
+from hubbub.engineio.handshake import accept_upgrade, open_packet
 from hubbub.engineio.packets import PacketError
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
@@ -216,8 +216,6 @@ class WebSocket(asyncio.Protocol):
     def _shake_hands(self, head: bytes) -> None:
         request = self._read_head(head)
         outcome = self._parts.door.enter(request, self.name)
-        if not isinstance(outcome, Refusal):
-            outcome = check_upgrade(request) or outcome
         if isinstance(outcome, Refusal):
             self._refuse(outcome)
             return
