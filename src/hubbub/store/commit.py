@@ -144,6 +144,7 @@ class GroupCommit:
             for group in [*(self._in_flight or ()), *self._pending.values()]:
                 group.fail(error)
             self._pending.clear()
+            self._batches.put(None)
 
     def _flush(self) -> None:
         """Hand what has gathered to the thread."""
