@@ -2,16 +2,14 @@
 
 from litestar import Router, get, patch, post
 from litestar.openapi.spec import SecurityRequirement
-from litestar.params import Parameter
+from litestar.params import JSONBody
 
-from hubbub.chat.accounts import Accounts
-from hubbub.chat.tokens import Identity
 from hubbub.contract import rest
 from hubbub.contract.values import iso
 from hubbub.http.bearer import require_admin
 from hubbub.http.bodies import Body
 from hubbub.http.failures import documented
-from hubbub.http.places import Cursor, Limit
+from hubbub.http.places import AccountsPart, Address, Cursor, Limit, LoginName, UserId, Who
 
 OPEN: list[SecurityRequirement] = [{}]
 
@@ -23,7 +21,7 @@ OPEN: list[SecurityRequirement] = [{}]
     responses=documented(400, 403, 409, 429),
     security=OPEN,
 )
-async def register(data: rest.Register, accounts: Accounts, address: str) -> rest.LoggedIn:
+async def register(data: JSONBody[rest.Register], accounts: AccountsPart, address: Address) -> rest.LoggedIn:
     """Answer with tokens of a new user."""
     return await accounts.register(data, address)
 
@@ -36,7 +34,7 @@ async def register(data: rest.Register, accounts: Accounts, address: str) -> res
     responses=documented(400, 401, 403, 429),
     security=OPEN,
 )
-async def log_in(data: rest.LogIn, accounts: Accounts, address: str) -> rest.LoggedIn:
+async def log_in(data: JSONBody[rest.LogIn], accounts: AccountsPart, address: Address) -> rest.LoggedIn:
     """Answer with tokens of a user."""
     return await accounts.log_in(data, address)
 
@@ -49,13 +47,13 @@ async def log_in(data: rest.LogIn, accounts: Accounts, address: str) -> rest.Log
     responses=documented(400, 401, 403),
     security=OPEN,
 )
-async def refresh(data: rest.Refresh, accounts: Accounts) -> rest.LoggedIn:
+async def refresh(data: JSONBody[rest.Refresh], accounts: AccountsPart) -> rest.LoggedIn:
     """Answer with the next tokens."""
     return await accounts.refresh(data)
 
 
 @get("/me", summary="Who bears the token", responses=documented(401, 429))
-async def me(who: Identity, accounts: Accounts) -> rest.Me:
+async def me(who: Who, accounts: AccountsPart) -> rest.Me:
     """Answer with the bearer, whose role is the token's."""
     stored = await accounts.user(who.user_id)
     user = rest.User(
@@ -74,11 +72,11 @@ async def me(who: Identity, accounts: Accounts) -> rest.Me:
     responses=documented(401, 403),
 )
 async def list_users(
-    who: Identity,
-    accounts: Accounts,
+    who: Who,
+    accounts: AccountsPart,
     cursor: Cursor = None,
     limit: Limit = 50,
-    login: str | None = Parameter(default=None, max_length=254, description="Name, e-mail address or id"),
+    login: LoginName = None,
 ) -> rest.UserList:
     """Answer with a page of users."""
     require_admin(who)
@@ -88,7 +86,7 @@ async def list_users(
 
 
 @post("/", summary="Make a user (admins)", dto=Body[rest.NewUser], responses=documented(400, 401, 403, 409))
-async def add_user(data: rest.NewUser, who: Identity, accounts: Accounts) -> rest.UserDetails:
+async def add_user(data: JSONBody[rest.NewUser], who: Who, accounts: AccountsPart) -> rest.UserDetails:
     """Answer with the new user."""
     require_admin(who)
     return await accounts.add(data, data.role)
@@ -101,7 +99,7 @@ async def add_user(data: rest.NewUser, who: Identity, accounts: Accounts) -> res
     responses=documented(400, 401, 403, 404, 409),
 )
 async def change_user(
-    data: rest.UserChange, who: Identity, accounts: Accounts, user_id: str
+    data: JSONBody[rest.UserChange], who: Who, accounts: AccountsPart, user_id: UserId
 ) -> rest.UserDetails:
     """Answer with the changed user."""
     require_admin(who)

@@ -10,8 +10,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.types import Scope
 
 from hubbub import __version__
-from hubbub.http import accounts, chats, docs, health
-from hubbub.http.asgi import Application
+from hubbub.http import accounts, asgi, chats, docs, health
 from hubbub.http.bearer import given, identify
 from hubbub.http.bodies import MAX_BODY
 from hubbub.http.failures import HANDLERS
@@ -25,7 +24,7 @@ application. A request that fails is answered `{success: false, message, code, d
 """
 
 
-def make_http(parts: HttpParts) -> Application:
+def make_http(parts: HttpParts) -> asgi.Application:
     """Build the application for everything but the sockets' path."""
     api = Router(
         "/api/v1",
@@ -52,14 +51,14 @@ def make_http(parts: HttpParts) -> Application:
     durations = parts.metrics.durations(
         "hubbub_http_request_duration_seconds", "Time to answer an HTTP request", "route", routes
     )
-    return Front(cast("Application", app), parts.origin_allowed, durations)
+    return Front(cast("asgi.Application", app), parts.origin_allowed, durations)
 
 
 def dependencies(parts: HttpParts) -> dict[str, Provide]:
     """What routes may ask for by a parameter's name."""
 
     def address(scope: Scope) -> str:
-        return parts.address_of(scope)
+        return parts.address_of(cast("asgi.Scope", scope))
 
     return {
         "tokens": given(parts.tokens),

@@ -3,7 +3,7 @@
 from typing import Any, Final, TypeVar
 
 from litestar import Request
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 
 from hubbub.chat.limits import Limits
 from hubbub.chat.tokens import Identity, Tokens
@@ -21,7 +21,9 @@ def token_of(header: str | None) -> str | None:
     return header[len(SCHEME) :].strip()
 
 
-async def identify(request: Request[Any, Any, Any], tokens: Tokens, limits: Limits) -> Identity:
+async def identify(
+    request: Request[Any, Any, Any], tokens: NamedDependency[Tokens], limits: NamedDependency[Limits]
+) -> Identity:
     """Return who asks. Raises `TokenRefused`, and `RequestError` beyond the request rate."""
     who = await tokens.identify(token_of(request.headers.get("authorization")))
     await limits.request(who.user_id)

@@ -54,7 +54,7 @@ class Body(AbstractDTO[T]):
     def create_openapi_schema(
         cls,
         field_definition: FieldDefinition,
-        handler_id: str,
+        handler_id: str,  # noqa: ARG003 -- litestar's
         schema_creator: Any,
     ) -> Reference | Schema:
         """Describe the struct itself."""

@@ -1,34 +1,30 @@
 """Routes of chats, their participants and their history."""
 
-from typing import Annotated
-
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import JSONBody
 
-from hubbub.chat.chats import Chats
-from hubbub.chat.tokens import Identity
 from hubbub.contract import rest
 from hubbub.http.bodies import Body
 from hubbub.http.failures import documented
-from hubbub.http.places import Cursor, Limit, SeqBound
+from hubbub.http.places import After, Before, ChatId, ChatsPart, Cursor, Limit, UserId, Who
 
 CHAT = "/{chat_id:str}"
 
 
 @post("/", summary="Make a chat", dto=Body[rest.NewChat], responses=documented(400, 401, 404, 429))
-async def create_chat(data: rest.NewChat, who: Identity, chats: Chats) -> rest.Chat:
+async def create_chat(data: JSONBody[rest.NewChat], who: Who, chats: ChatsPart) -> rest.Chat:
     """Answer with the new chat, whose admin is its maker."""
     return await chats.create(who, data)
 
 
 @get("/", summary="List one's chats, newest activity first", responses=documented(400, 401, 429))
-async def list_chats(who: Identity, chats: Chats, cursor: Cursor = None, limit: Limit = 50) -> rest.ChatList:
+async def list_chats(who: Who, chats: ChatsPart, cursor: Cursor = None, limit: Limit = 50) -> rest.ChatList:
     """Answer with a page of the asker's chats."""
     return await chats.page(who.user_id, cursor, limit)
 
 
 @get(CHAT, summary="Look at a chat", responses=documented(401, 404, 429))
-async def look_at_chat(chat_id: str, who: Identity, chats: Chats) -> rest.Chat:
+async def look_at_chat(chat_id: ChatId, who: Who, chats: ChatsPart) -> rest.Chat:
     """Answer with a chat that the asker may see."""
     return await chats.look(who, chat_id)
 
@@ -39,14 +35,16 @@ async def look_at_chat(chat_id: str, who: Identity, chats: Chats) -> rest.Chat:
     dto=Body[rest.ChatChange],
     responses=documented(400, 401, 403, 404, 429),
 )
-async def change_chat(data: rest.ChatChange, chat_id: str, who: Identity, chats: Chats) -> rest.Chat:
+async def change_chat(
+    data: JSONBody[rest.ChatChange], chat_id: ChatId, who: Who, chats: ChatsPart
+) -> rest.Chat:
     """Answer with the changed chat."""
     return await chats.change(who, chat_id, data)
 
 
 @get(f"{CHAT}/participants", summary="List a chat's members", responses=documented(400, 401, 404, 429))
 async def list_participants(
-    chat_id: str, who: Identity, chats: Chats, cursor: Cursor = None, limit: Limit = 50
+    chat_id: ChatId, who: Who, chats: ChatsPart, cursor: Cursor = None, limit: Limit = 50
 ) -> rest.ParticipantList:
     """Answer with a page of members, by user id."""
     return await chats.participants(who, chat_id, cursor, limit)
@@ -59,7 +57,7 @@ async def list_participants(
     responses=documented(400, 401, 403, 404, 409, 429),
 )
 async def add_participant(
-    data: rest.NewParticipant, chat_id: str, who: Identity, chats: Chats
+    data: JSONBody[rest.NewParticipant], chat_id: ChatId, who: Who, chats: ChatsPart
 ) -> Response[rest.Participant]:
     """Answer with the member: 201 when new, 200 when it was one before."""
     participant, added = await chats.add(who, chat_id, data)
@@ -71,7 +69,7 @@ async def add_participant(
     summary="Remove a member (admins and moderators of the chat), or leave it",
     responses=documented(401, 403, 404, 409, 429),
 )
-async def remove_participant(chat_id: str, user_id: str, who: Identity, chats: Chats) -> None:
+async def remove_participant(chat_id: ChatId, user_id: UserId, who: Who, chats: ChatsPart) -> None:
     """Answer with nothing once the membership has ended."""
     await chats.remove(who, chat_id, user_id.removeprefix("/"))
 
@@ -86,11 +84,11 @@ async def remove_participant(chat_id: str, user_id: str, who: Identity, chats: C
     responses=documented(400, 401, 404, 429),
 )
 async def read_history(
-    chat_id: str,
-    who: Identity,
-    chats: Chats,
-    after: Annotated[SeqBound, Parameter(description="Messages with a higher `seq`")] = None,
-    before: Annotated[SeqBound, Parameter(description="Messages with a lower `seq`")] = None,
+    chat_id: ChatId,
+    who: Who,
+    chats: ChatsPart,
+    after: After = None,
+    before: Before = None,
     limit: Limit = 50,
 ) -> rest.History:
     """Answer with messages."""

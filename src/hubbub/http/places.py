@@ -1,14 +1,33 @@
-"""Parameters that many routes have."""
+"""What routes ask for: parts of the chat, who asks, and parameters that many have."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 
+from hubbub.chat.accounts import Accounts
+from hubbub.chat.chats import Chats
+from hubbub.chat.tokens import Identity
 from hubbub.contract.values import MAX_PAGE
+from hubbub.http.metrics import Metrics
 
-Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="Most rows of the page")]
+Who = NamedDependency[Identity]
+AccountsPart = NamedDependency[Accounts]
+ChatsPart = NamedDependency[Chats]
+MetricsPart = NamedDependency[Metrics]
+ProblemsPart = NamedDependency[SkipValidation[Callable[[], Awaitable[list[str]]]]]
+Address = NamedDependency[str]
+
+ChatId = Annotated[str, PathParameter(description="Id of a chat")]
+UserId = Annotated[str, PathParameter(description="Id of a user")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Most rows of the page")]
 Cursor = Annotated[
     str | None,
-    Parameter(max_length=1024, description="`nextCursor` of the page before; absent for the first"),
+    QueryParameter(max_length=1024, description="`nextCursor` of the page before; absent for the first"),
 ]
-SeqBound = Annotated[int | None, Parameter(ge=0, le=2**53 - 1)]
+LoginName = Annotated[
+    str | None, QueryParameter(max_length=254, description="Name, e-mail address or id of the one user")
+]
+After = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1, description="Messages with a higher `seq`")]
+Before = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1, description="Messages with a lower `seq`")]
