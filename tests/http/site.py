@@ -46,9 +46,7 @@ class Site:
         self.metrics = Metrics()
         self.problems: list[str] = []
         self.address = "192.0.2.1"
-        rates = Rates(
-            connection=None, connection_block=0, message=None, typing=None, request=request_rate
-        )
+        rates = Rates(connection=None, connection_block=0, message=None, typing=None, request=request_rate)
         self.app = make_http(
             HttpParts(
                 tokens=self.tokens,

@@ -9,6 +9,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from hubbub.chat.accounts import PER_ADDRESS, PER_LOGIN_NAME, AccountRules, Accounts, Attempts
+from hubbub.contract import rest
+from hubbub.store import records
 from tests.http.site import Site, open_site
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -27,7 +29,9 @@ async def test_registering_logs_in(site: Site) -> None:
     assert ISO.fullmatch(body["user"]["createdAt"])
     who = await site.tokens.identify(body["accessToken"])
     assert who.user_id == body["user"]["id"]
-    me = await site.nobody().done("GET", "/auth/me", headers={"Authorization": f"bearer {body['accessToken']}"})
+    me = await site.nobody().done(
+        "GET", "/auth/me", headers={"Authorization": f"bearer {body['accessToken']}"}
+    )
     assert me == {"user": body["user"], "expiresAt": body["expiresAt"]}
 
 
@@ -116,9 +120,7 @@ async def test_a_refresh_token_works_once(site: Site) -> None:
     assert second != first
     await site.nobody().done("POST", "/auth/refresh", {"refreshToken": second})
     for wrong in ("x", first[:-1] + "A", "\u00e4"):
-        await site.nobody().refused(
-            401, "UNAUTHENTICATED", "POST", "/auth/refresh", {"refreshToken": wrong}
-        )
+        await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/refresh", {"refreshToken": wrong})
 
 
 async def test_refresh_tokens_expire_and_are_stored_hashed(site: Site, tmp_path: Path) -> None:
@@ -127,11 +129,9 @@ async def test_refresh_tokens_expire_and_are_stored_hashed(site: Site, tmp_path:
     expired = Accounts(site.store, site.tokens, site.passwords, site.bus, Attempts(None), rules)
     site.accounts = expired
     token = (await site.nobody().done("POST", "/auth/register", ANN))["refreshToken"]
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("hubbub.db*"))
+    stored = content(tmp_path)
     assert token.encode() not in stored
     assert str(ANN["password"]).encode() not in stored
-    from hubbub.contract import rest  # noqa: PLC0415
-
     late = await expired.register(rest.Register(username="bob", password="correct horse"), "x")
     await site.nobody().refused(
         401, "UNAUTHENTICATED", "POST", "/auth/refresh", {"refreshToken": late.refresh_token}
@@ -160,7 +160,7 @@ async def test_attempts_are_limited_by_name_and_by_address(site: Site) -> None:
 
 
 async def test_a_switched_off_user_is_out(site: Site) -> None:
-    """Tokens, refresh tokens and the password stop working at once, and sockets are told; until switched on."""
+    """Tokens and the password stop working at once, and sockets are told; until switched on again."""
     admin = await site.user("root", "admin")
     body = await site.nobody().done("POST", "/auth/register", ANN)
     user = f"/users/{body['user']['id']}"
@@ -223,13 +223,14 @@ async def test_a_user_id_may_have_a_slash(site: Site) -> None:
     assert (changed["id"], changed["active"]) == ("tenant/7", False)
 
 
+def content(folder: Path) -> bytes:
+    """All that the database has on disk."""
+    return b"".join(path.read_bytes() for path in folder.glob("hubbub.db*"))
+
+
 def foreign_user(user_id: str) -> Any:
     """A user of a foreign token."""
-    from hubbub.store import records  # noqa: PLC0415
-
-    return records.User(
-        id=user_id, username=user_id, email=None, role="user", active=True, created_at=1
-    )
+    return records.User(id=user_id, username=user_id, email=None, role="user", active=True, created_at=1)
 
 
 async def test_an_old_hash_is_renewed(site: Site) -> None:

@@ -21,7 +21,7 @@ def refusal(error: msgspec.ValidationError) -> RequestError:
     """The refusal of a request that is not as its struct wants it; names the field as it is on the wire."""
     text = str(error)
     place = _PLACE.search(text)
-    field = "" if place is None else place["field"].removesuffix("[...]").replace("[...]", "")
+    field = "" if place is None else place["field"].removesuffix("[...]")
     missing = _MISSING.search(text)
     if missing is not None:
         return errors.invalid(f"{field}.{missing['field']}".lstrip("."), "is missing")

@@ -69,7 +69,7 @@ async def me(who: Who, accounts: AccountsPart) -> rest.Me:
 @get(
     "/",
     summary="List users, or find one by name, e-mail address or id (admins)",
-    responses=documented(401, 403),
+    responses=documented(400, 401, 403, 404),
 )
 async def list_users(
     who: Who,

@@ -24,7 +24,7 @@ MAX_BODY = 65_536
 def decode(body: bytes, wanted: type[T]) -> T:
     """Return the body as `wanted`. Raises `RequestError`."""
     try:
-        found = msgspec.json.decode(body, type=wanted)
+        found = msgspec.convert(msgspec.json.decode(body), wanted)
         json.loads(body, object_pairs_hook=_refuse_repeats)
     except msgspec.ValidationError as error:
         raise problems.refusal(error) from None

@@ -23,7 +23,7 @@ async def list_chats(who: Who, chats: ChatsPart, cursor: Cursor = None, limit: L
     return await chats.page(who.user_id, cursor, limit)
 
 
-@get(CHAT, summary="Look at a chat", responses=documented(401, 404, 429))
+@get(CHAT, summary="Look at a chat", responses=documented(400, 401, 404, 429))
 async def look_at_chat(chat_id: ChatId, who: Who, chats: ChatsPart) -> rest.Chat:
     """Answer with a chat that the asker may see."""
     return await chats.look(who, chat_id)
@@ -67,7 +67,7 @@ async def add_participant(
 @delete(
     f"{CHAT}/participants/{{user_id:path}}",
     summary="Remove a member (admins and moderators of the chat), or leave it",
-    responses=documented(401, 403, 404, 409, 429),
+    responses=documented(400, 401, 403, 404, 409, 429),
 )
 async def remove_participant(chat_id: ChatId, user_id: UserId, who: Who, chats: ChatsPart) -> None:
     """Answer with nothing once the membership has ended."""
