@@ -1,4 +1,4 @@
-"""Recovery: what a socket leaves behind, so that its successor misses nothing.
+"""Recovery: what a socket leaves behind, so that its successor misses nothing (docs/life-of-a-message.md).
 
     join, leave, heartbeat answer -> Trail (in memory, one a socket) -> store
     recovery token, or Socket.IO's pid -> the stored session -> membership checked anew -> missed messages by

@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The end of a turn: every session that something was sent to is flushed once, one write for all of it."""
 
 import asyncio

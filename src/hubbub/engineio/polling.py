@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The HTTP long-polling driver: an ASGI application for GET (receive) and POST (send), spec section "HTTP
 long-polling".
 

@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """One client's session, without I/O: state, heartbeat, upgrade, bounded outbox.
 
 Drivers (`polling`, `websocket`) hand in what arrived (`receive`, `receive_binary`, `probe`) and carry out
@@ -385,5 +386,5 @@ class Session:
         try:
             listener(*arguments)
         except Exception:
-            log.exception("the application failed; session %s is closed", self.sid)
+            log.exception("the application failed; its session is closed")
             self.fail(closing.APPLICATION_ERROR)

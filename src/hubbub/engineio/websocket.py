@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The WebSocket driver: an asyncio protocol that uvicorn hands each upgraded connection to.
 
 `connection_made` and `data_received(upgrade request)` come from uvicorn's HTTP protocol, frames straight from

@@ -1,4 +1,4 @@
-"""Dispatch: an event becomes a typed request, the request an answer.
+"""Dispatch: an event becomes a typed request, the request an answer (docs/life-of-a-message.md).
 
     event -> is the token still good -> request rate -> request struct -> handler -> answer, or the failure
 

@@ -1,4 +1,7 @@
-"""Handlers: what each request of the API does, a few lines each; the rules are in `hubbub.chat`."""
+"""Handlers: what each request of the API does (docs/life-of-a-message.md).
+
+A few lines each; the rules are in `hubbub.chat`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,7 @@
-"""The namespace `/chat`: a client's life, from CONNECT until everything about it has been cleared away."""
+"""The namespace `/chat` (docs/life-of-a-message.md).
+
+A client's life, from CONNECT until everything about it has been cleared away.
+"""
 
 import asyncio
 import logging

@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """A connection: what one engine session is to Socket.IO.
 
     message -> packets.decode -> CONNECT: a task asks the namespace's application

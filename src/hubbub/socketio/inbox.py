@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The inbox of a connection: the only door from what arrives to what the application awaits.
 
     event -> bounded queue -> one worker task while there is something to do -> Namespace.event -> answer

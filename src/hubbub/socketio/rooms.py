@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """Rooms: named sets of the sockets of one namespace, and the fan-out to them.
 
     packet, encoded once -> room -> plain loop over the engine sessions of its members -> their outboxes

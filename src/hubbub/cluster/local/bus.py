@@ -1,4 +1,6 @@
-"""The bus of one process: a telling is delivered to all subscribers before `publish` returns.
+"""The bus of one process (docs/life-of-a-message.md).
+
+A telling is delivered to all subscribers before `publish` returns.
 
 Only when a subscriber publishes in turn does its telling wait, until the one being delivered has reached
 everybody: all subscribers see everything in one order.

@@ -1,0 +1,34 @@
+// A chat in the terminal: what you type is sent, what anybody sends is shown.
+//
+//   npm install socket.io-client
+//   node first_chat.mjs TOKEN
+
+import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const [token, url = "http://127.0.0.1:3001"] = process.argv.slice(2);
+const chatId = "chat-uuid"; // the demo chat of `make run`
+const socket = io(`${url}/chat`, { auth: { token } });
+
+async function ask(event, payload) {
+  const answer = await socket.emitWithAck(event, payload);
+  if (!answer.success) console.error(`${event}: ${answer.message}`);
+  return answer;
+}
+
+// Runs again after every reconnect: joining twice does no harm.
+socket.on("connect", async () => {
+  const { success, roomInfo } = await ask("join:chat", { chatId });
+  if (success) console.log(`Joined ${roomInfo.name}. Type a line, or end with Ctrl-D.`);
+});
+socket.on("connect_error", (error) => {
+  console.error("No connection:", error.message, error.data ?? "");
+  if (!socket.active) process.exit(1); // refused, rather than unreachable for now
+});
+socket.on("message:new", ({ seq, user, content }) => console.log(`${seq} ${user.username}: ${content}`));
+
+for await (const content of createInterface({ input: process.stdin })) {
+  await ask("message:send", { chatId, content, clientMessageId: randomUUID() });
+}
+socket.disconnect();
