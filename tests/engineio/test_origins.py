@@ -93,6 +93,8 @@ def test_own_origin_behind_a_proxy() -> None:
         ("10.0.0.1", "evil, 10.0.0.2", "10.0.0.2"),
         ("fd00::1", "2001:db8::7", "2001:db8::7"),
         ("", "198.51.100.1", ""),
+        ("::ffff:192.0.2.9", "198.51.100.1", "192.0.2.9"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
     ],
 )
 def test_client_address(peer: str, forwarded: str, address: str) -> None:

@@ -3,31 +3,31 @@
 Every request passes `origin_allowed`, whatever its method and transport, so the rule stands here alone.
 """
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.requests import Request
 
 ANY_ORIGIN = "*"
 
+_Address = IPv4Address | IPv6Address
+
 
 def client_address(request: Request, config: EngineConfig) -> str:
     """The client's IP address: the peer, or what a trusted proxy says of it.
 
     X-Forwarded-For is read from the right, past every trusted proxy, since what stands further left is the
-    client's own word.
+    client's own word. IPv4 addresses look the same whether or not they came in over an IPv6 socket.
     """
-    if not _trusted(request.peer, config):
+    address = _parse(request.peer)
+    if address is None:
         return request.peer
-    address = request.peer
     for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
-        candidate = hop.strip()
-        if not _is_address(candidate):
-            return address
-        address = candidate
-        if not _trusted(address, config):
-            return address
-    return address
+        said = _parse(hop.strip())
+        if said is None or not _trusted(address, config):
+            break
+        address = said
+    return str(address)
 
 
 def origin_allowed(request: Request, config: EngineConfig) -> bool:
@@ -69,22 +69,22 @@ def preflight_headers(request: Request, config: EngineConfig) -> list[tuple[byte
 def _own_origin(request: Request, config: EngineConfig) -> str:
     scheme = "https" if request.secure else "http"
     host = request.headers.get("host", "")
-    if _trusted(request.peer, config):
+    peer = _parse(request.peer)
+    if peer is not None and _trusted(peer, config):
         scheme = request.headers.get("x-forwarded-proto", scheme)
         host = request.headers.get("x-forwarded-host", host)
     return f"{scheme}://{host}"
 
 
-def _trusted(address: str, config: EngineConfig) -> bool:
-    if not config.trusted_proxies or not _is_address(address):
-        return False
-    parsed = ip_address(address)
-    return any(parsed in network for network in config.trusted_proxies)
+def _trusted(address: _Address, config: EngineConfig) -> bool:
+    return any(address in network for network in config.trusted_proxies)
 
 
-def _is_address(text: str) -> bool:
+def _parse(text: str) -> _Address | None:
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
