@@ -1,0 +1,406 @@
+"""Presence: who is told that somebody came, changed or went, and what may be asked."""
+
+import logging
+
+import pytest
+
+from hubbub.chat.presence import Presence, PresenceRules
+from hubbub.cluster.base import Connection, ToEveryone, ToUsers
+from hubbub.cluster.local import LocalRegistry
+from hubbub.contract import objects
+from hubbub.contract.errors import Code, RequestError
+from hubbub.contract.events import UserOffline, UserOnline, UsersOnline, UserStatusChanged
+from hubbub.contract.requests import OnlineUsers
+from hubbub.contract.values import Status, iso
+from tests.chat.fakes import BusRecorder, FakeDirectory, FakeTimers, connection
+
+NAMES = ("ada", "bob", "cid", "dan", "eve")
+
+
+class House:
+    """Presence with all that it needs, and five registered users."""
+
+    def __init__(self, rules: PresenceRules | None = None) -> None:
+        self.timers = FakeTimers()
+        self.registry = LocalRegistry()
+        self.bus = BusRecorder()
+        self.directory = FakeDirectory()
+        for name in NAMES:
+            self.directory.add(name)
+        self.presence = Presence(
+            self.registry, self.directory, self.bus, rules or PresenceRules(), self.timers
+        )
+
+    async def come(self, user_id: str, role: str = "user") -> Connection:
+        """Have a user connect by a fresh socket."""
+        who = connection(user_id, role=role)
+        await self.presence.connected(who)
+        return who
+
+    async def status(self, asker: Connection, user_id: str) -> objects.Presence:
+        """What the asker is told of a user."""
+        return (await self.presence.user_status(asker, user_id)).presence
+
+
+@pytest.fixture
+def house() -> House:
+    """One with the documented rules."""
+    return House()
+
+
+@pytest.fixture
+def narrow() -> House:
+    """Where more than two are a crowd; ada, bob and cid share a chat, dan and eve another."""
+    house = House(PresenceRules(broadcast_limit=2))
+    house.directory.shared = [{"ada", "bob", "cid"}, {"dan", "eve"}]
+    return house
+
+
+def names(online: UsersOnline) -> list[str]:
+    """Who is in the list."""
+    return [user.user_id for user in online.users]
+
+
+# Coming and going.
+
+
+async def test_the_first_socket_is_told_to_all_others(house: House) -> None:
+    """`user:online` goes to everybody but the user; a second socket tells nobody anything."""
+    who = await house.come("ada")
+    (telling,) = house.bus.take()
+    assert isinstance(telling, ToEveryone)
+    assert telling.skip_user == "ada"
+    event = telling.event
+    assert isinstance(event, UserOnline)
+    assert (event.user_id, event.username, event.status) == ("ada", "Ada", "online")
+    assert event.last_seen == iso(who.connected_at)
+    assert event.timestamp.endswith("Z")
+    await house.come("ada")
+    assert house.bus.take() == []
+
+
+async def test_a_socket_is_told_who_is_there(house: House) -> None:
+    """`users:online` lists everybody present, the socket's own user included."""
+    await house.come("bob")
+    online = await house.presence.connected(connection("ada"))
+    assert names(online) == ["ada", "bob"]
+    assert (online.count, online.scope, online.truncated) == (2, "all", False)
+    assert (online.users[1].username, online.users[1].status) == ("Bob", "online")
+
+
+async def test_the_list_shows_every_change(house: House) -> None:
+    """A list made a moment after another one has the new status and last activity in it."""
+    ada = await house.come("ada")
+    await house.presence.update_status(ada, Status.BUSY)
+    first = await house.presence.connected(connection("bob"))
+    assert first.users[0].status == "busy"
+    await house.presence.update_status(ada, Status.AWAY)
+    house.presence.touch(ada)
+    second = await house.presence.connected(connection("cid"))
+    assert second.users[0].status == "away"
+    assert second.users[0].last_seen > first.users[0].last_seen
+
+
+async def test_a_cut_list_still_has_the_user_in_it() -> None:
+    """Beyond the limit the list is cut and says so; `count` is whole, and the socket finds itself."""
+    house = House(PresenceRules(list_limit=2))
+    for name in ("cid", "dan", "bob"):
+        await house.come(name)
+    last = await house.presence.connected(connection("eve"))
+    assert (names(last), last.count, last.truncated) == (["bob", "eve"], 4, True)
+    first = await house.presence.connected(connection("ada"))
+    assert (names(first), first.count, first.truncated) == (["ada", "bob"], 5, True)
+
+
+async def test_going_offline_is_told_after_the_grace(house: House) -> None:
+    """2 s after the last socket went, once, to all others; the store remembers when the user was seen."""
+    ada, ada_too = await house.come("ada"), await house.come("ada")
+    house.bus.take()
+    await house.presence.disconnected(ada)
+    await house.timers.advance(10.0)
+    assert house.bus.take() == []
+    await house.presence.disconnected(ada_too)
+    await house.timers.advance(1.9)
+    assert house.bus.take() == []
+    await house.timers.advance(0.2)
+    (telling,) = house.bus.take()
+    assert isinstance(telling, ToEveryone)
+    assert telling.skip_user == "ada"
+    event = telling.event
+    assert isinstance(event, UserOffline)
+    assert (event.user_id, event.username, event.status) == ("ada", "Ada", "offline")
+    seen = house.directory.users["ada"].last_seen
+    assert seen is not None
+    assert event.last_seen == iso(seen)
+    await house.timers.advance(10.0)
+    assert house.bus.take() == []
+
+
+async def test_a_return_within_the_grace_is_no_news(house: House) -> None:
+    """A page reload tells nobody anything, and the grace of the next absence starts anew."""
+    ada = await house.come("ada")
+    await house.presence.update_status(ada, Status.AWAY)
+    house.bus.take()
+    await house.presence.disconnected(ada)
+    await house.timers.advance(1.5)
+    ada = await house.come("ada")
+    await house.timers.advance(1.0)
+    await house.presence.disconnected(ada)
+    await house.timers.advance(1.5)
+    assert house.bus.take() == []
+    assert (await house.status(ada, "ada")).status == "away"
+    await house.timers.advance(1.0)
+    assert [type(event) for event in house.bus.take_events()] == [UserOffline]
+
+
+async def test_a_user_in_the_grace_counts_as_online(house: House) -> None:
+    """Lists, statistics and status go on showing the user until the grace is over."""
+    bob, ada = await house.come("bob"), await house.come("ada")
+    await house.presence.update_status(ada, Status.BUSY)
+    await house.presence.disconnected(ada)
+    assert (await house.status(bob, "ada")).status == "busy"
+    assert (await house.presence.stats()).stats.busy_users == 1
+    assert len((await house.presence.online_users(OnlineUsers())).users) == 2
+    await house.timers.advance(3.0)
+    assert (await house.status(bob, "ada")).status == "offline"
+    assert len((await house.presence.online_users(OnlineUsers())).users) == 1
+
+
+async def test_a_returning_user_is_online_again(house: House) -> None:
+    """The status lasts until the user goes offline; the next time begins with `online`, and is told."""
+    ada = await house.come("ada")
+    await house.presence.update_status(ada, Status.AWAY)
+    await house.presence.disconnected(ada)
+    await house.timers.advance(3.0)
+    house.bus.take()
+    ada = await house.come("ada")
+    assert [type(event) for event in house.bus.take_events()] == [UserOnline]
+    assert (await house.status(ada, "ada")).status == "online"
+
+
+async def test_a_socket_that_never_came_cannot_go(house: House) -> None:
+    """Clearing away twice, or what never arrived, tells nobody anything."""
+    ada = await house.come("ada")
+    house.bus.take()
+    await house.presence.disconnected(connection("ada"))
+    await house.presence.disconnected(connection("bob"))
+    await house.timers.advance(5.0)
+    assert house.bus.take() == []
+    assert (await house.status(ada, "ada")).status == "online"
+
+
+async def test_closing_lets_everybody_go_at_once(house: House) -> None:
+    """At the end the store remembers those too whose grace was running; no timer is left."""
+    ada = await house.come("ada")
+    await house.presence.disconnected(ada)
+    await house.presence.close()
+    assert house.directory.users["ada"].last_seen is not None
+    assert house.timers.pending == 0
+
+
+async def test_a_failing_store_hinders_nobody(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Who goes while the database is away is told to be offline all the same; one line each, no traceback."""
+    house.directory.fails = True
+    for who in [await house.come(name) for name in ("ada", "bob")]:
+        await house.presence.disconnected(who)
+    house.bus.take()
+    with caplog.at_level(logging.WARNING):
+        await house.timers.advance(3.0)
+    assert [type(event) for event in house.bus.take_events()] == [UserOffline, UserOffline]
+    assert [record.exc_info for record in caplog.records] == [None, None]
+
+
+async def test_many_users_leave_one_timer_and_nothing_behind(house: House) -> None:
+    """250 users going at once need one timer; afterwards neither users nor timers are left."""
+    people = [f"user {number}" for number in range(250)]
+    for name in people:
+        house.directory.add(name)
+    sockets = [await house.come(name) for name in people]
+    for who in sockets:
+        await house.presence.disconnected(who)
+    assert house.timers.pending == 1
+    await house.timers.advance(3.0)
+    assert await house.registry.count_users() == 0
+    assert house.timers.pending == 0
+    assert all(house.directory.users[name].last_seen is not None for name in people)
+
+
+# Beyond the threshold.
+
+
+async def test_beyond_the_threshold_only_contacts_are_told(narrow: House) -> None:
+    """Above the limit, coming, going and statuses are told to those who share a chat, and to no one else."""
+    ada, _ = await narrow.come("ada"), await narrow.come("bob")
+    assert all(isinstance(telling, ToEveryone) for telling in narrow.bus.take())
+    cid = await narrow.come("cid")
+    await narrow.come("dan")
+    coming = narrow.bus.take()
+    assert [telling.user_ids for telling in coming if isinstance(telling, ToUsers)] == [
+        frozenset({"ada", "bob"}),
+        frozenset({"eve"}),
+    ]
+    await narrow.presence.update_status(ada, Status.AWAY)
+    (changed,) = narrow.bus.take()
+    assert isinstance(changed, ToUsers)
+    assert changed.user_ids == {"ada", "bob", "cid"}
+    assert isinstance(changed.event, UserStatusChanged)
+    await narrow.presence.disconnected(cid)
+    await narrow.timers.advance(3.0)
+    (going,) = narrow.bus.take()
+    assert isinstance(going, ToUsers)
+    assert going.user_ids == {"ada", "bob"}
+    assert isinstance(going.event, UserOffline)
+
+
+async def test_beyond_the_threshold_the_list_shows_contacts(narrow: House) -> None:
+    """`users:online` lists those present who share a chat, counts them, and says so."""
+    for name in ("ada", "bob", "dan"):
+        await narrow.come(name)
+    online = await narrow.presence.connected(connection("cid"))
+    assert (names(online), online.count, online.scope) == (["ada", "bob", "cid"], 3, "chats")
+    assert not online.truncated
+
+
+async def test_beyond_the_threshold_a_cut_list_still_has_the_user_in_it() -> None:
+    """Cut to the limit, counted whole, with the user."""
+    house = House(PresenceRules(broadcast_limit=1, list_limit=2))
+    house.directory.shared = [set(NAMES)]
+    for name in ("ada", "bob", "cid"):
+        await house.come(name)
+    online = await house.presence.connected(connection("eve"))
+    assert (names(online), online.count, online.truncated) == (["ada", "eve"], 4, True)
+
+
+async def test_somebody_without_chats_tells_nobody(narrow: House) -> None:
+    """A user who shares no chat is listed alone, and nothing is published."""
+    narrow.directory.add("zoe")
+    for name in ("ada", "bob"):
+        await narrow.come(name)
+    narrow.bus.take()
+    online = await narrow.presence.connected(connection("zoe"))
+    assert (names(online), online.count) == (["zoe"], 1)
+    assert narrow.bus.take() == []
+
+
+async def test_contacts_that_cannot_be_read_keep_nobody_out(
+    narrow: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the database is away a socket still gets in, and is told of itself."""
+    for name in ("ada", "bob"):
+        await narrow.come(name)
+    narrow.directory.fails = True
+    with caplog.at_level(logging.WARNING):
+        online = await narrow.presence.connected(connection("cid"))
+    assert names(online) == ["cid"]
+
+
+# What is asked.
+
+
+async def test_a_new_status_is_told_to_all(house: House) -> None:
+    """`user:status-changed` goes to everybody, the user included, with the old and the new status."""
+    ada = await house.come("ada")
+    house.bus.take()
+    answer = await house.presence.update_status(ada, Status.AWAY)
+    assert answer.message == "Status updated successfully"
+    (telling,) = house.bus.take()
+    assert isinstance(telling, ToEveryone)
+    assert telling.skip_user is None
+    event = telling.event
+    assert isinstance(event, UserStatusChanged)
+    assert (event.user_id, event.username) == ("ada", "Ada")
+    assert (event.status, event.old_status, event.new_status) == ("away", "online", "away")
+    assert event.last_seen.endswith("Z")
+
+
+async def test_the_same_status_is_no_news(house: House) -> None:
+    """Setting the status that is set succeeds and tells nobody anything."""
+    ada = await house.come("ada")
+    house.bus.take()
+    await house.presence.update_status(ada, Status.ONLINE)
+    assert house.bus.take() == []
+
+
+async def test_the_status_is_the_users_not_the_sockets(house: House) -> None:
+    """All sockets of a user have one status."""
+    ada, ada_too = await house.come("ada"), await house.come("ada")
+    await house.presence.update_status(ada, Status.BUSY)
+    await house.presence.disconnected(ada)
+    assert (await house.status(ada_too, "ada")).status == "busy"
+
+
+async def test_the_online_list_pages_through_everybody(house: House) -> None:
+    """Every user comes once, whatever the page's length; the last page says that it is."""
+    for name in reversed(NAMES):
+        await house.come(name)
+    for limit in (1, 2, 4, 5, 6):
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await house.presence.online_users(OnlineUsers(limit=limit, cursor=cursor))
+            seen += [user.user_id for user in page.users]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+            assert len(page.users) == limit
+        assert seen == list(NAMES)
+
+
+async def test_a_bad_cursor_is_refused(house: House) -> None:
+    """A cursor that no page has given out is an invalid request."""
+    with pytest.raises(RequestError) as refusal:
+        await house.presence.online_users(OnlineUsers(cursor="not one"))
+    assert refusal.value.code == Code.INVALID_REQUEST
+
+
+async def test_what_is_personal_is_for_the_user_and_admins(house: House) -> None:
+    """Others get every key, with null in the personal ones."""
+    ada, bob, root = await house.come("ada"), await house.come("bob"), await house.come("eve", role="admin")
+    told = await house.status(bob, "ada")
+    assert (told.user_id, told.username, told.status) == ("ada", "Ada", "online")
+    assert (told.email, told.socket_id, told.user_agent, told.ip_address) == (None,) * 4
+    assert told.last_seen is not None
+    assert told.connected_at is not None
+    for asker in (ada, root):
+        whole = await house.status(asker, "ada")
+        assert (whole.email, whole.socket_id) == ("ada@example.com", ada.socket_id)
+        assert (whole.user_agent, whole.ip_address) == (ada.user_agent, ada.address)
+
+
+async def test_details_may_be_open_to_everybody() -> None:
+    """The setting lifts the restriction."""
+    house = House(PresenceRules(open_details=True))
+    await house.come("ada")
+    told = await house.status(await house.come("bob"), "ada")
+    assert told.email == "ada@example.com"
+    assert told.ip_address is not None
+
+
+async def test_an_absent_user_is_offline(house: House) -> None:
+    """Known from the store: offline, last seen when the last socket went, everything else null."""
+    bob = await house.come("bob")
+    never = await house.status(bob, "ada")
+    assert (never.status, never.last_seen, never.connected_at) == ("offline", None, None)
+    await house.presence.disconnected(await house.come("ada"))
+    await house.timers.advance(3.0)
+    gone = await house.status(bob, "ada")
+    seen = house.directory.users["ada"].last_seen
+    assert seen is not None
+    assert (gone.status, gone.last_seen, gone.connected_at, gone.email) == ("offline", iso(seen), None, None)
+
+
+async def test_an_unknown_user_is_not_found(house: House) -> None:
+    """Nobody of that id is registered."""
+    with pytest.raises(RequestError) as refusal:
+        await house.status(await house.come("bob"), "nobody")
+    assert (refusal.value.message, refusal.value.code) == ("User not found", Code.NOT_FOUND)
+
+
+async def test_the_statistics_add_up(house: House) -> None:
+    """The four statuses add up to all registered users."""
+    await house.come("ada")
+    await house.presence.update_status(await house.come("bob"), Status.AWAY)
+    await house.presence.update_status(await house.come("cid"), Status.BUSY)
+    stats = (await house.presence.stats()).stats
+    assert (stats.online_users, stats.away_users, stats.busy_users, stats.offline_users) == (1, 1, 1, 2)
+    assert stats.total_users == 5
