@@ -62,3 +62,14 @@ def test_a_client_that_is_not_listened_to_cannot_time_out() -> None:
     assert beat.check(1085.0, listening=True) is Beat.WAIT
     assert beat.check(1104.9, listening=True) is Beat.WAIT
     assert beat.check(1105.0, listening=True) is Beat.TIMEOUT
+
+
+def test_a_long_timeout_does_not_delay_pings() -> None:
+    """With a timeout beyond the interval, an answered PING is followed by the next one in time."""
+    heartbeat = Heartbeat(1.0, 30.0, 0.0)
+    assert heartbeat.check(1.0, listening=True) is Beat.PING
+    assert heartbeat.next_check == 2.0
+    assert heartbeat.answered()
+    assert heartbeat.check(2.0, listening=True) is Beat.PING
+    assert heartbeat.check(3.0, listening=True) is Beat.WAIT
+    assert heartbeat.next_check == 32.0

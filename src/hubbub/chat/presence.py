@@ -107,16 +107,17 @@ class Presence:
         await self._grace_over(await self._leaving.close())
 
     async def _grace_over(self, departures: list[tuple[str, int]]) -> None:
-        gone: list[PresentUser] = []
+        leaving = [await self._registry.user(user_id) for user_id, _ in departures]
+        gone = [user for user in leaving if user is not None]
+        # Before others are told, so that whoever asks then gets the time.
+        for start in range(0, len(gone), _WRITES_AT_ONCE):
+            await self._remember(gone[start : start + _WRITES_AT_ONCE])
         for user_id, departure in departures:
             # Asked first, so that nothing can come between the end of the presence and the telling of it.
             contacts = await self._narrowed(user_id)
             user = await self._registry.forget(user_id, departure)
             if user is not None:
-                gone.append(user)
                 self._tell(_presence(events.UserOffline, user, OFFLINE), user_id, contacts, others=True)
-        for start in range(0, len(gone), _WRITES_AT_ONCE):
-            await self._remember(gone[start : start + _WRITES_AT_ONCE])
 
     async def _remember(self, gone: list[PresentUser]) -> None:
         """Have the store remember when users were last seen: all at once, for one commit."""

@@ -160,6 +160,7 @@ class Recovery:
     async def create(self, trail: Trail) -> events.RecoveryToken:
         """Return the socket's recovery token, made the first time."""
         if trail.token is None:
+            trail.spent_hash = trail.token_hash
             _renew(trail)
             await self._save(trail)
         return self._token_event(trail)
@@ -167,8 +168,8 @@ class Recovery:
     def _token_event(self, trail: Trail) -> events.RecoveryToken:
         return events.RecoveryToken(token=trail.token or "", expires_at=iso(trail.last_activity + self._ttl))
 
-    async def find(self, who: Connection, token: str) -> records.RecoverySession:
-        """Return the session that a token belongs to. Wrong, foreign and expired tokens are refused alike.
+    async def find(self, who: Connection, token: str) -> tuple[records.RecoverySession, bytes]:
+        """Return the session that a token belongs to, and the token's hash. Wrong, foreign and expired tokens are refused alike.
 
         A token that was replaced, and whose replacement has been confirmed, ends the session: only a thief
         would use it.
@@ -183,7 +184,7 @@ class Recovery:
             self._open.pop(session_id, None)
             await self._store.delete_session(session_id)
             raise errors.invalid_recovery_token()
-        return session
+        return session, digest
 
     async def find_pid(self, who: Connection, pid: str) -> records.RecoverySession | None:
         """Return the session that Socket.IO's private id belongs to, if it is this user's and recent enough.
@@ -255,11 +256,11 @@ class Recovery:
             return None
         return [MessageNew(message=wire.message(one), position=one.position) for one in owed]
 
-    async def take_over(self, trail: Trail, resumed: Resumed, *, rotate: bool) -> None:
-        """Let a socket's trail continue a stored session; with `rotate` under a new token.
+    async def take_over(self, trail: Trail, resumed: Resumed, used: bytes | None) -> None:
+        """Let a socket's trail continue a stored session; under a new token if one was `used` for it.
 
-        The token that was replaced stays good until the client has answered a heartbeat, so that a lost
-        answer can be retried.
+        That one stays good until the client has answered a heartbeat, so that a lost answer can be retried
+        as often as it takes.
         """
         if self._open.pop(trail.id, None) is trail and trail.saved_at:
             await self._store.delete_session(trail.id)
@@ -270,8 +271,9 @@ class Recovery:
         trail.mark = None
         trail.token, trail.token_hash, trail.spent_hash = None, session.token_hash, session.spent_hash
         self._open[trail.id] = trail
-        if rotate:
+        if used is not None:
             _renew(trail)
+            trail.spent_hash = used
 
     async def recovered(
         self, trail: Trail, resumed: Resumed, missed: Missed
@@ -350,9 +352,9 @@ class Recovery:
 
 
 def _renew(trail: Trail) -> None:
-    """Give a trail a new token; the one before, if any, is spent."""
+    """Give a trail a new token."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    trail.spent_hash, trail.token_hash = trail.token_hash, _hash(secret)
+    trail.token_hash = _hash(secret)
     trail.token = f"{trail.id}.{secret}"
 
 

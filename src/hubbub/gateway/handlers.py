@@ -193,7 +193,7 @@ class Handlers:
     async def recover(self, client: Client, request: requests.Recover) -> Result:
         """Take up a session: its rooms and what was missed there. What comes meanwhile follows the answer."""
         recovery = self._parts.recovery
-        session = await recovery.find(client.who, request.recovery_token)
+        session, used = await recovery.find(client.who, request.recovery_token)
         resumed = await recovery.resume(session, request.last_seq or {}, request.epoch)
         fresh = [chat_id for chat_id in resumed.positions if chat_id not in client.rooms]
         try:
@@ -202,7 +202,7 @@ class Handlers:
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
             missed = await recovery.missed(resumed.positions, upto)
             self._queued += len(missed.messages)
-            await recovery.take_over(client.trail, resumed, rotate=True)
+            await recovery.take_over(client.trail, resumed, used)
             answer, told = await recovery.recovered(client.trail, resumed, missed)
         except BaseException:
             for chat_id in fresh:

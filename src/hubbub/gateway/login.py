@@ -121,7 +121,7 @@ class Login:
         try:
             replay = await self._replay(client, resumed, delivery, auth.get("offset"))
             if replay is not None:
-                await self._recovery.take_over(client.trail, resumed, rotate=False)
+                await self._recovery.take_over(client.trail, resumed, None)
         except BaseException:
             replay = None
             raise
