@@ -16,6 +16,9 @@ from tests.harness.shapes import (
 )
 from tests.harness.users import User
 
+USER_AGENT = one_of("", TEXT)
+"""The npm client sends no `User-Agent` on a WebSocket."""
+
 MESSAGE = {
     "id": UUID,
     "content": TEXT,
@@ -89,7 +92,7 @@ CONNECTION_EVENT = {
     "socketId": one_of(None, TEXT),
     "userId": one_of(None, TEXT),
     "ipAddress": ADDRESS,
-    "userAgent": one_of("", TEXT),
+    "userAgent": USER_AGENT,
     "timestamp": TIME,
     "details": OBJECT,
 }
@@ -98,7 +101,7 @@ MONITORING_STATS = {
     "metrics": METRICS,
     "recentEvents": [CONNECTION_EVENT],
     "topIPs": [{"ip": ADDRESS, "count": COUNT}],
-    "topUserAgents": [{"userAgent": one_of("", TEXT), "count": COUNT}],
+    "topUserAgents": [{"userAgent": USER_AGENT, "count": COUNT}],
     "errorRate": SHARE,
 }
 

@@ -2,7 +2,6 @@
 
 from tests.api import objects
 from tests.api.table.cast import Cast, Expected, Rows
-from tests.harness.shapes import TEXT
 
 rows = Rows()
 
@@ -22,7 +21,6 @@ async def events(cast: Cast) -> Expected:
         "type": "connect",
         "socketId": me.sid,
         "userId": me.user.id,
-        "userAgent": TEXT,
     }
     payload = {"limit": 50, "type": "connect", "userId": me.user.id, "ip": "127.0.0.1"}
     return Expected(payload, {"success": True, "events": [arrival]})

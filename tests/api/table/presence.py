@@ -2,7 +2,7 @@
 
 from tests.api import objects
 from tests.api.table.cast import ME, PEER, STRANGER, Cast, Expected, Rows, Told
-from tests.harness.shapes import ADDRESS, COUNT, TEXT, TIME
+from tests.harness.shapes import ADDRESS, COUNT, TEXT, TIME, one_of
 
 rows = Rows()
 
@@ -21,7 +21,7 @@ async def update_status(cast: Cast) -> Expected:
 @rows("presence:online-users")
 async def online_users(cast: Cast) -> Expected:
     """Anybody asks who is connected."""
-    return Expected({}, {"success": True, "users": [objects.ONLINE_USER], "nextCursor": None})
+    return Expected({}, {"success": True, "users": [objects.ONLINE_USER], "nextCursor": one_of(None, TEXT)})
 
 
 @rows("presence:user-status")
@@ -36,7 +36,7 @@ async def user_status(cast: Cast) -> Expected:
         "lastSeen": TIME,
         "connectedAt": TIME,
         "socketId": cast.me.sid,
-        "userAgent": TEXT,
+        "userAgent": objects.USER_AGENT,
         "ipAddress": ADDRESS,
     }
     return Expected({"userId": user.id}, {"success": True, "presence": presence})
