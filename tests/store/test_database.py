@@ -51,12 +51,11 @@ def read(path: Path) -> str:
     return path.read_text()
 
 
-def spoil(path: Path) -> None:
-    """Overwrite all pages of a database but the first two."""
+def spoil(path: Path, first: int, pages: int) -> None:
+    """Overwrite pages of a database with rubbish."""
     with path.open("r+b") as file:
-        for page in range(2, path.stat().st_size // 4096):
-            file.seek(page * 4096)
-            file.write(os.urandom(4096))
+        file.seek(first * 4096)
+        file.write(os.urandom(4096 * pages))
 
 
 async def refusal(path: Path) -> str:
@@ -128,7 +127,17 @@ async def test_a_damaged_database(path: Path) -> None:
     await room(store, "a", "ann")
     await say(store, "a", "ann", *("x" * 3000 for _ in range(40)))
     await store.close()
-    spoil(path)
+    spoil(path, 2, size(path) // 4096 - 2)
+    assert "is damaged: restore a backup" in await refusal(path)
+
+
+async def test_damage_that_nobody_has_stumbled_over_yet(path: Path) -> None:
+    """One spoilt page amid the messages is found, although opening the database does not need it."""
+    store = await SqliteStore.open(path)
+    await room(store, "a", "ann")
+    await say(store, "a", "ann", *("x" * 3000 for _ in range(40)))
+    await store.close()
+    spoil(path, size(path) // 4096 - 5, 1)
     assert "is damaged: restore a backup" in await refusal(path)
 
 

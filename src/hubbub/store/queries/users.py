@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from hubbub.store import records
@@ -14,13 +14,9 @@ from hubbub.store.schema import counters, refresh_tokens, users, with_password
 FIELDS: Final = tuple(users.c[name] for name in records.User.__struct_fields__)
 NAMES: Final = ("username", "username_key", "email", "email_key")
 USER: Final = select(*FIELDS).where(users.c.id == bindparam("id"))
-LOGIN: Final = (
-    select(*FIELDS, users.c.password_hash)
-    .where(with_password)
-    .where(or_(users.c.username_key == bindparam("key"), users.c.email_key == bindparam("key")))
-    .order_by((users.c.username_key == bindparam("key")).desc())
-    .limit(1)
-)
+_LOGIN: Final = select(*FIELDS, users.c.password_hash).where(with_password)
+BY_USERNAME: Final = _LOGIN.where(users.c.username_key == bindparam("key"))
+BY_EMAIL: Final = _LOGIN.where(users.c.email_key == bindparam("key"))
 
 
 def _names(user: records.User) -> dict[str, str | None]:
@@ -99,12 +95,13 @@ def take_over(connection: Connection, user: records.User, stored: dict[str, reco
 
 def find_credentials(connection: Connection, login: str) -> records.Credentials | None:
     """Return the user with a password who has that username, or else that email."""
-    row = connection.execute(LOGIN, {"key": login.casefold()}).mappings().first()
-    if row is None:
-        return None
-    facts = dict(row)
-    password_hash = facts.pop("password_hash")
-    return records.Credentials(user=records.User(**facts), password_hash=password_hash)
+    for query in (BY_USERNAME, BY_EMAIL):
+        row = connection.execute(query, {"key": login.casefold()}).mappings().first()
+        if row is not None:
+            facts = dict(row)
+            password_hash = facts.pop("password_hash")
+            return records.Credentials(user=records.User(**facts), password_hash=password_hash)
+    return None
 
 
 def set_password(connection: Connection, user_id: str, password_hash: str) -> None:
