@@ -18,9 +18,13 @@ class Actor:
         self.gate = asyncio.Event()
         self.gate.set()
         self.fails = False
+        self.busy = 0
 
     async def __call__(self, keys: list[str]) -> None:
+        self.busy += 1
+        assert self.busy == 1
         await self.gate.wait()
+        self.busy -= 1
         self.calls.append((self.timers.now - 1000.0, keys))
         if self.fails:
             raise ValueError("a defect")
@@ -89,6 +93,7 @@ async def test_calls_do_not_overlap() -> None:
     deadlines.set("b")
     await timers.advance(5.0)
     assert actor.calls == []
+    assert timers.pending == 0
     actor.gate.set()
     await settle()
     await timers.advance(0.0)

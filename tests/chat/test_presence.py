@@ -11,7 +11,7 @@ from hubbub.contract import objects
 from hubbub.contract.errors import Code, RequestError
 from hubbub.contract.events import UserOffline, UserOnline, UsersOnline, UserStatusChanged
 from hubbub.contract.requests import OnlineUsers
-from hubbub.contract.values import Status, iso
+from hubbub.contract.values import Status, iso, now
 from tests.chat.fakes import BusRecorder, FakeDirectory, FakeTimers, connection
 
 NAMES = ("ada", "bob", "cid", "dan", "eve")
@@ -119,6 +119,7 @@ async def test_going_offline_is_told_after_the_grace(house: House) -> None:
     await house.presence.disconnected(ada)
     await house.timers.advance(10.0)
     assert house.bus.take() == []
+    left_at = now()
     await house.presence.disconnected(ada_too)
     await house.timers.advance(1.9)
     assert house.bus.take() == []
@@ -131,6 +132,7 @@ async def test_going_offline_is_told_after_the_grace(house: House) -> None:
     assert (event.user_id, event.username, event.status) == ("ada", "Ada", "offline")
     seen = house.directory.users["ada"].last_seen
     assert seen is not None
+    assert left_at <= seen <= now()
     assert event.last_seen == iso(seen)
     await house.timers.advance(10.0)
     assert house.bus.take() == []

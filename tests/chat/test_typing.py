@@ -153,6 +153,17 @@ async def test_leaving_ends_the_typing_of_that_socket_only(house: House) -> None
     assert house.heard() == [("ada", False)]
 
 
+async def test_the_socket_that_typed_last_is_the_one_that_counts(house: House) -> None:
+    """Who went on typing on another socket goes on when the first one leaves."""
+    ada, ada_too = await house.enter("ada"), await house.enter("ada")
+    await house.says(ada, typing=True)
+    await house.says(ada_too, typing=True)
+    await house.typing.left(ada, CHAT)
+    assert house.heard() == [("ada", True)]
+    await house.typing.left(ada_too, CHAT)
+    assert house.heard() == [("ada", False)]
+
+
 async def test_only_a_joined_socket_may_type(house: House) -> None:
     """Others are answered that they are not in the room, and nothing is noted."""
     with pytest.raises(RequestError) as refusal:
