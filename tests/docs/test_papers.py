@@ -59,3 +59,15 @@ def test_the_way_of_a_message_is_linked() -> None:
     for file in sorted(passed):
         first_lines = (SOURCE / file).read_text().splitlines()[:10]
         assert any("docs/life-of-a-message.md" in line for line in first_lines), f"{file} does not link it"
+
+
+def test_decisions() -> None:
+    """Every decision has a number of its own and stands in the index under its title, in order."""
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    titles = [page.read_text().splitlines()[0].removeprefix("# ") for page in pages]
+    numbers = [int(page.name[:4]) for page in pages]
+    assert len(set(numbers)) == len(numbers)
+    assert [int(title.split(".")[0]) for title in titles] == numbers
+    listed = [(text, target) for text, target in links(folder / "README.md") if target[0].isdigit()]
+    assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
