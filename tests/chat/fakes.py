@@ -8,7 +8,6 @@ from itertools import count
 from hubbub.cluster.base import Connection, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
 from hubbub.store import records
-from hubbub.store.base import StoreUnavailable
 
 
 class FakeClock:
@@ -83,12 +82,15 @@ class BusRecorder:
 
     def __init__(self) -> None:
         self.told: list[Telling] = []
+        self._subscribers: list[Callable[[Telling], None]] = []
 
     def publish(self, telling: Telling) -> None:
         self.told.append(telling)
+        for deliver in self._subscribers:
+            deliver(telling)
 
     def subscribe(self, deliver: Callable[[Telling], None]) -> None:
-        raise NotImplementedError("nothing under test listens")
+        self._subscribers.append(deliver)
 
     def take(self) -> list[Telling]:
         """Everything told since the last call."""
@@ -103,12 +105,12 @@ class BusRecorder:
 
 
 class FakeDirectory:
-    """Users of a store and who shares a chat with whom. `fails` makes it unavailable."""
+    """Users of a store and who shares a chat with whom. Once it has an `error`, everything fails with it."""
 
     def __init__(self) -> None:
         self.users: dict[str, records.User] = {}
         self.shared: list[set[str]] = []
-        self.fails = False
+        self.error: Exception | None = None
 
     def add(self, user_id: str) -> None:
         self.users[user_id] = records.User(
@@ -121,8 +123,8 @@ class FakeDirectory:
         )
 
     def _check(self) -> None:
-        if self.fails:
-            raise StoreUnavailable("the disk is full")
+        if self.error is not None:
+            raise self.error
 
     async def user(self, user_id: str) -> records.User | None:
         return self.users.get(user_id)

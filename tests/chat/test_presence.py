@@ -5,13 +5,14 @@ import logging
 import pytest
 
 from hubbub.chat.presence import Presence, PresenceRules
-from hubbub.cluster.base import Connection, ToEveryone, ToUsers
+from hubbub.cluster.base import Connection, Telling, ToEveryone, ToUsers
 from hubbub.cluster.local import LocalRegistry
 from hubbub.contract import objects
 from hubbub.contract.errors import Code, RequestError
 from hubbub.contract.events import UserOffline, UserOnline, UsersOnline, UserStatusChanged
 from hubbub.contract.requests import OnlineUsers
 from hubbub.contract.values import Status, iso, now
+from hubbub.store.base import StoreUnavailable
 from tests.chat.fakes import BusRecorder, FakeDirectory, FakeTimers, connection
 
 NAMES = ("ada", "bob", "cid", "dan", "eve")
@@ -202,7 +203,7 @@ async def test_closing_lets_everybody_go_at_once(house: House) -> None:
 
 async def test_a_failing_store_hinders_nobody(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """Who goes while the database is away is told to be offline all the same; one line each, no traceback."""
-    house.directory.fails = True
+    house.directory.error = StoreUnavailable("the disk is full")
     for who in [await house.come(name) for name in ("ada", "bob")]:
         await house.presence.disconnected(who)
     house.bus.take()
@@ -210,6 +211,34 @@ async def test_a_failing_store_hinders_nobody(house: House, caplog: pytest.LogCa
         await house.timers.advance(3.0)
     assert [type(event) for event in house.bus.take_events()] == [UserOffline, UserOffline]
     assert [record.exc_info for record in caplog.records] == [None, None]
+
+
+async def test_a_defect_of_the_store_leaves_no_ghosts(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever goes wrong with remembering, users go offline; a defect is logged with its traceback."""
+    ada = await house.come("ada")
+    house.directory.error = ValueError("a defect")
+    house.bus.take()
+    await house.presence.disconnected(ada)
+    with caplog.at_level(logging.ERROR):
+        await house.timers.advance(3.0)
+    assert [type(event) for event in house.bus.take_events()] == [UserOffline]
+    assert await house.registry.count_users() == 0
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_the_time_is_remembered_before_others_are_told(house: House) -> None:
+    """Who hears `user:offline` and asks at once is told when the user was last seen."""
+    ada = await house.come("ada")
+    remembered: list[int | None] = []
+
+    def ask(telling: Telling) -> None:
+        remembered.append(house.directory.users["ada"].last_seen)
+
+    house.bus.subscribe(ask)
+    await house.presence.disconnected(ada)
+    await house.timers.advance(3.0)
+    assert len(remembered) == 1
+    assert remembered[0] is not None
 
 
 async def test_many_users_leave_one_timer_and_nothing_behind(house: House) -> None:
@@ -290,7 +319,7 @@ async def test_contacts_that_cannot_be_read_keep_nobody_out(
     """When the database is away a socket still gets in, and is told of itself."""
     for name in ("ada", "bob"):
         await narrow.come(name)
-    narrow.directory.fails = True
+    narrow.directory.error = StoreUnavailable("the disk is full")
     with caplog.at_level(logging.WARNING):
         online = await narrow.presence.connected(connection("cid"))
     assert names(online) == ["cid"]

@@ -22,7 +22,7 @@ from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.requests import OnlineUsers
 from hubbub.contract.values import Status, iso, now
 from hubbub.store import records
-from hubbub.store.base import StoreUnavailable
+from hubbub.store.base import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -123,10 +123,11 @@ class Presence:
         """Have the store remember when users were last seen: all at once, for one commit."""
         writes = (self._directory.set_last_seen(user.user_id, user.last_seen) for user in gone)
         for result in await asyncio.gather(*writes, return_exceptions=True):
-            if isinstance(result, StoreUnavailable):
+            if isinstance(result, StoreError):
                 log.warning("A last seen time could not be stored: %s", result)
-            elif isinstance(result, BaseException):
-                raise result
+            elif result is not None:
+                # A defect, but none that may keep the users online for ever.
+                log.error("A last seen time could not be stored", exc_info=result)
 
     # What is told.
 
@@ -136,7 +137,7 @@ class Presence:
             return None
         try:
             return await self._directory.contacts(user_id)
-        except StoreUnavailable as error:
+        except StoreError as error:
             log.warning("Nobody is told of a user's presence: %s", error)
             return {user_id}
 
