@@ -70,7 +70,7 @@ def _run(console: Console, schedule: Schedule) -> list[Result]:
                 for metric in case.metrics
                 if metric.key in measurement.values
             )
-            line = found or f"INVALID: {'; '.join(measurement.objections)}"
+            line = found or f"DOES NOT COUNT: {'; '.join(measurement.problems)}"
             console.print(
                 f"round {number}: {peer.title}, {case.name}: {line}",
                 markup=False,

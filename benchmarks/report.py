@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,18 +20,17 @@ def print_report(console: Console, results: Sequence[Result], skipped: Mapping[s
     for outcome in judge(results):
         console.print(_bar_line(outcome), soft_wrap=True)
     for result in results:
-        for objection in result.objections:
-            line = f"invalid: {result.peer.title}, {result.case.name}: {objection}"
-            console.print(line, style="red", markup=False, soft_wrap=True)
+        left_out, style = ("invalid", "red") if result.objections else ("left out", "yellow")
+        for problem in result.objections or result.disturbances:
+            line = f"{left_out}: {result.peer.title}, {result.case.name}: {problem}"
+            console.print(line, style=style, markup=False, soft_wrap=True)
     for name, reason in skipped.items():
         console.print(f"skipped: {name}: {reason}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _table(case: Case, results: Sequence[Result]) -> Table:
     """A row per server; below a median how far the farthest round was off."""
-    table = Table(
-        title=case.name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(title=case.name, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("server", no_wrap=True)
     for place, metric in enumerate(case.metrics):
         table.add_column(metric.heading, justify="right", no_wrap=True)
@@ -91,9 +89,10 @@ def write_json(path: Path, facts: Mapping[str, object], results: Sequence[Result
                 "peer": result.peer.name,
                 "valid": not result.objections,
                 "objections": result.objections,
+                "disturbances": result.disturbances,
                 "metrics": {metric.key: result.spread(metric.key) for metric in result.case.metrics},
                 "rounds": [
-                    {} if measurement.objections else measurement.values for measurement in result.rounds
+                    None if measurement.problems else measurement.values for measurement in result.rounds
                 ],
             }
             for result in results

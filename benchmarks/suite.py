@@ -38,7 +38,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One peer in one case over all rounds. An objection in any round makes it invalid, without figures."""
+    """One peer in one case over all rounds. An objection in any round makes it invalid, without figures, and
+    so do disturbances in half of the rounds; the other rounds alone make the figures.
+    """
 
     case: Case
     peer: Peer
@@ -46,19 +48,29 @@ class Result:
 
     @property
     def objections(self) -> tuple[str, ...]:
-        """What is wrong with it, round by round; empty when it is valid."""
-        return tuple(
-            f"round {number}: {objection}"
-            for number, measurement in enumerate(self.rounds, 1)
-            for objection in measurement.objections
-        )
+        """What makes it invalid, round by round; empty when it is valid."""
+        wrong = _by_round([measurement.objections for measurement in self.rounds])
+        return wrong if wrong or len(self._good) * 2 > len(self.rounds) else self.disturbances
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What made rounds be left out, round by round."""
+        return _by_round([measurement.disturbances for measurement in self.rounds])
+
+    @property
+    def _good(self) -> list[Measurement]:
+        return [measurement for measurement in self.rounds if not measurement.problems]
 
     def spread(self, metric: str) -> Spread | None:
         """Median and range of a metric, None for an invalid result."""
         if self.objections or not self.rounds:
             return None
-        values = [measurement.values[metric] for measurement in self.rounds]
+        values = [measurement.values[metric] for measurement in self._good]
         return Spread(statistics.median(values), min(values), max(values))
+
+
+def _by_round(problems: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(f"round {number}: {text}" for number, texts in enumerate(problems, 1) for text in texts)
 
 
 Tell = Callable[[Peer, Case, int, str], None]

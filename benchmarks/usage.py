@@ -13,11 +13,13 @@ class Usage:
     """Seconds since the process began, all of its threads together.
 
     `cpu` is user plus system time, to the kernel's tick (usually 10 ms). `waited` is how long it could have
-    run but had no core: on a core of its own it stays near zero unless its own threads contend.
+    run but had no core: on a core of its own it stays near zero unless its own threads contend. `core` is how
+    long the one core that it is bound to was busy, with whatever, since the machine started; 0 if there is none.
     """
 
     cpu: float
     waited: float
+    core: float
 
     @classmethod
     def of(cls, process: int) -> "Usage":
@@ -28,7 +30,8 @@ class Usage:
             threads = list((proc / "task").iterdir())
         except FileNotFoundError as error:
             raise ProcessLookupError(f"the server, process {process}, has ended") from error
-        return cls((int(fields[11]) + int(fields[12])) * _TICK, sum(map(_waited, threads)))
+        cpu = (int(fields[11]) + int(fields[12])) * _TICK
+        return cls(cpu, sum(map(_waited, threads)), _core_busy(os.sched_getaffinity(process)))
 
 
 def _waited(thread: Path) -> float:
@@ -36,3 +39,17 @@ def _waited(thread: Path) -> float:
         return int((thread / "schedstat").read_text().split()[1]) / 1e9
     except (FileNotFoundError, ProcessLookupError):
         return 0.0  # it has ended since it was listed
+
+
+def _core_busy(cores: set[int]) -> float:
+    if len(cores) != 1:
+        return 0.0
+    name = f"cpu{cores.pop()}"
+    for line in Path("/proc/stat").read_text().splitlines():
+        key, *ticks = line.split()
+        if key == name:
+            user, nice, system, _idle, _waiting_for_disk, interrupts, soft_interrupts, stolen = map(
+                int, ticks[:8]
+            )
+            return (user + nice + system + interrupts + soft_interrupts + stolen) * _TICK
+    return 0.0

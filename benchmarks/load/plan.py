@@ -27,8 +27,9 @@ class Plan:
 class Tally:
     """What was measured between two edges of the clock, and what was wrong from first to last.
 
-    `*_cpu` is the CPU time used, `*_waited` the time spent runnable without a core, both in seconds within
-    the measured `seconds`. A delivery is a `message:new` received whole by one member.
+    `*_cpu` is the CPU time used, `*_waited` the time spent runnable without a core, `taken` the time that the
+    server's core gave to other programs: all in seconds, within the measured `seconds`. A delivery is a
+    `message:new` received whole by one member.
     """
 
     seconds: float
@@ -38,6 +39,7 @@ class Tally:
     server_waited: float
     own_cpu: float
     own_waited: float
+    taken: float
     sent: int
     acknowledged: int
     broadcast: int

@@ -85,14 +85,16 @@ def _tally(crowd: Crowd, first: _Edge, last: _Edge) -> Tally:
     said, transcript = crowd.conversation, crowd.transcript
     deviations = [member.deviation for member in crowd.members if member.deviation is not None]
     received = [transcript.received(member) for member in crowd.members]
+    server_cpu = last.server.cpu - first.server.cpu
     return Tally(
         seconds=last.at - first.at,
         deliveries=last.deliveries - first.deliveries,
         messages=last.messages - first.messages,
-        server_cpu=last.server.cpu - first.server.cpu,
+        server_cpu=server_cpu,
         server_waited=last.server.waited - first.server.waited,
         own_cpu=last.own.cpu - first.own.cpu,
         own_waited=last.own.waited - first.own.waited,
+        taken=max(0.0, last.server.core - first.server.core - server_cpu),
         sent=said.sent,
         acknowledged=said.acknowledged,
         broadcast=max(received),

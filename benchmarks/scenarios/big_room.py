@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.load.plan import Plan, Tally
 from benchmarks.load.spawn import carry_out
-from benchmarks.load.verdict import objections
+from benchmarks.load.verdict import disturbances, objections
 from benchmarks.peers.peer import Venue
 from benchmarks.scenarios.scenario import Bar, Conditions, Measurement, Metric
 
@@ -52,8 +52,8 @@ class BigRoom:
             measure=conditions.measure,
         )
         tally = carry_out(plan, conditions.core, conditions.tell)
-        wrong = objections(tally)
-        return Measurement({} if wrong else _values(tally), wrong)
+        wrong, disturbed = objections(tally), disturbances(tally)
+        return Measurement({} if wrong or disturbed else _values(tally), wrong, disturbed)
 
 
 def _values(tally: Tally) -> dict[str, float]:

@@ -40,10 +40,20 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one run found: a value per metric, none of which counts where there is an objection."""
+    """What one run found: a value per metric, none of which counts where there is a problem.
+
+    An objection (the counts are wrong) makes the whole result invalid, a disturbance (something else than the
+    server was measured) only leaves this round out.
+    """
 
     values: Mapping[str, float]
     objections: tuple[str, ...] = ()
+    disturbances: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All reasons why the values do not count."""
+        return (*self.objections, *self.disturbances)
 
 
 class Case(Protocol):

@@ -13,7 +13,7 @@ from benchmarks.load import run
 from benchmarks.load.crowd import Crowd
 from benchmarks.load.member import LoadError, Member
 from benchmarks.load.plan import Plan, Tally
-from benchmarks.load.verdict import objections
+from benchmarks.load.verdict import disturbances, objections
 from benchmarks.processes import ROOT, serving
 
 Drive = Callable[[str], Tally]
@@ -27,6 +27,7 @@ GOOD = Tally(
     server_waited=0.0,
     own_cpu=1.0,
     own_waited=0.0,
+    taken=0.0,
     sent=150,
     acknowledged=150,
     broadcast=150,
@@ -98,24 +99,39 @@ def test_a_slow_load_generator_says_so(drive: Drive, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Crowd, "_read", slowly)
     tally = drive("dribble")
     assert tally.lost == tally.repeated == tally.swapped == 0
-    assert [text for text in objections(tally) if "load generator was the bottleneck" in text]
+    assert [text for text in disturbances(tally) if "load generator was the bottleneck" in text]
 
 
 @pytest.mark.parametrize(
-    ("tally", "wrong"),
+    ("tally", "disturbed"),
     [
         (GOOD, ""),
         (replace(GOOD, own_cpu=1.98), ""),
         (replace(GOOD, own_cpu=1.98, server_cpu=1.0), "bottleneck"),
         (replace(GOOD, own_cpu=1.0, own_waited=0.98, server_cpu=1.0), "bottleneck"),
         (replace(GOOD, own_cpu=1.98, server_cpu=1.0, server_waited=0.9), ""),
+        (replace(GOOD, taken=0.1), ""),
+        (replace(GOOD, taken=0.3), "other programs took 15% of the server's core"),
+    ],
+)
+def test_speed_counts_when_it_is_the_servers(tally: Tally, disturbed: str) -> None:
+    """The load generator had time left, or the server had none, and nobody else was on its core."""
+    assert disturbed in " ".join(disturbances(tally))
+    assert bool(disturbances(tally)) == bool(disturbed)
+    assert not objections(tally)
+
+
+@pytest.mark.parametrize(
+    ("tally", "wrong"),
+    [
+        (GOOD, ""),
         (replace(GOOD, acknowledged=149), "150 messages sent but 149 acknowledged"),
         (replace(GOOD, broadcast=151), "150 messages sent but 151 broadcast"),
         (replace(GOOD, deliveries=0), "nothing was delivered"),
         (replace(GOOD, problems=("member 3 was refused",)), "member 3 was refused"),
     ],
 )
-def test_verdict(tally: Tally, wrong: str) -> None:
-    """A result stands when all counts agree and the load generator had time left, or the server had none."""
+def test_all_counts_agree(tally: Tally, wrong: str) -> None:
+    """What was sent was acknowledged and broadcast, no more and no less."""
     assert wrong in " ".join(objections(tally))
     assert bool(objections(tally)) == bool(wrong)
