@@ -171,7 +171,8 @@ def test_no_timeout_while_paused() -> None:
     session, _ = open_session(FakeHost())
     session.heartbeat(25.0)
     session.pause_reading()
-    assert session.heartbeat(45.0) == 65.0
+    assert session.heartbeat(45.0) == 50.0
+    assert session.heartbeat(50.0) == 70.0
     assert not session.closed
 
 

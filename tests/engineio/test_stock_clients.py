@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("stock_client.mjs")
 )
 @pytest.mark.parametrize("count", [1, 200])
 async def test_npm_client(transports: str, ends_on: str, count: int) -> None:
-    """Bursts of messages before and after the upgrade come back whole and in order, binary ones among them."""
+    """Bursts before and after the upgrade come back whole and in order, binary messages among them."""
     async with running() as server:
         process = await asyncio.create_subprocess_exec(
             "node",

@@ -289,7 +289,7 @@ class Session:
             self._idle_frames = 0
             self.send(PING_PACKET)
             self._tell(self._host.application.ping_sent, self)
-        return self._heartbeat.next_check
+        return self._heartbeat.next_check(now)
 
     def fail(self, reason: CloseReason) -> None:
         """End the session at once; nothing that is queued is sent."""
