@@ -130,6 +130,21 @@ async def test_chats_are_listed_by_last_activity_and_paged(store: Store) -> None
     assert listed[-1].last_message is None
 
 
+async def test_all_chats_are_listed_too(store: Store) -> None:
+    """Every chat is there, whoever its members are, by last activity and paged."""
+    await room(store, "a", "ann")
+    await room(store, "b", "bob")
+    await room(store, "c", "ann")
+    await say(store, "b", "bob", "one")
+    found: list[str] = []
+    before = None
+    while rows := await store.list_chats(2, before):
+        found += [row.id for row in rows]
+        before = (rows[-1].last_activity, rows[-1].id)
+    assert sorted(found) == ["a", "b", "c"]
+    assert [row.id for row in await store.list_chats(9, None)] == found
+
+
 async def test_unread_counts_others_messages_since_joining(store: Store) -> None:
     """Own messages and those before joining are never unread; joining again begins anew."""
     await room(store, "a", "ann", "bob")

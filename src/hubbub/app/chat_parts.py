@@ -69,7 +69,7 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
     )
     monitoring = Monitoring(open_access=settings.monitoring_access == "everyone")
     probes = Probes(
-        error_rate=monitoring.error_rate,
+        error_rate=monitoring.significant_error_rate,
         loop_lag=lag.worst,
         check_database=shared.store.check,
         bus_silence=lambda: 0.0,
@@ -109,11 +109,14 @@ def _requests(
         monitoring=monitoring,
         health=health,
         limits=limits,
-        tokens=_tokens(settings, store, bus),
+        tokens=Tokens(
+            make_signatures(settings), store, bus, create_unknown_users=settings.create_unknown_users
+        ),
     )
 
 
-def _tokens(settings: Settings, store: Store, bus: Bus) -> Tokens:
+def make_signatures(settings: Settings) -> Signatures:
+    """What judges and signs access tokens. Raises `StartError` and `SettingsError`."""
     rules = TokenRules(
         algorithms=settings.jwt_algorithms,
         secret=signing_secret(settings),
@@ -123,10 +126,9 @@ def _tokens(settings: Settings, store: Store, bus: Bus) -> Tokens:
         audience=settings.jwt_audience,
     )
     try:
-        signatures = Signatures(rules)
+        return Signatures(rules)
     except InvalidKeyError as error:
         raise StartError(f"jwt_public_key does not fit jwt_algorithms: {error}") from None
-    return Tokens(signatures, store, bus, create_unknown_users=settings.create_unknown_users)
 
 
 def _rates(settings: Settings) -> Rates:
@@ -152,6 +154,9 @@ def _thresholds(settings: Settings) -> Thresholds:
     return Thresholds(
         error_rate=Threshold(settings.health_error_rate_warning, settings.health_error_rate_critical),
         loop_lag=Threshold(settings.health_loop_lag_warning, settings.health_loop_lag_critical),
+        database_latency=Threshold(
+            settings.health_database_latency_warning, settings.health_database_latency_critical
+        ),
         memory=Threshold(settings.health_memory_warning, settings.health_memory_critical),
         backlog=Threshold(settings.health_backlog_warning, settings.health_backlog_critical),
     )

@@ -13,7 +13,7 @@ import signal
 import uvicorn
 import uvloop
 
-from hubbub.app import demo, logs
+from hubbub.app import address, demo, logs
 from hubbub.app.build import Built, build
 from hubbub.app.listener import Listener, bind, url_of
 from hubbub.contract.values import now
@@ -65,7 +65,8 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
             if dev:
                 await demo.prepare(parts, url)
             print(f"listening on {url}", flush=True)  # noqa: T201 - the promise of `hubbub serve`
-            await _keep_house(parts, stop, running)
+            with address.noted(settings, url):
+                await _keep_house(parts, stop, running)
         finally:
             await _drain(settings, parts, listener, running)
     return 0

@@ -91,6 +91,12 @@ def check_removal_of(member: records.Member, view: records.ChatView, who: Actor)
         raise errors.forbidden("Only admins of the chat may remove an admin")
 
 
+def check_server_admin(who: Actor) -> None:
+    """Some things are for admins of the whole server only."""
+    if who.role != Role.ADMIN:
+        raise errors.forbidden("Only admins of the server may do this")
+
+
 def authority(view: records.ChatView, who: Actor) -> str | None:
     """What somebody is to a chat: the member's role, `admin` for a server admin; None for an outsider."""
     if who.role == Role.ADMIN:

@@ -46,7 +46,7 @@ class Chats:
         time = now()
         chat_id = new_id()
         user_ids = [one for one in dict.fromkeys(request.participants) if one != who.user_id]
-        for user_id in user_ids:
+        for user_id in (who.user_id, *user_ids):  # the operator is no user
             await self._require_user(user_id)
         chat = records.Chat(
             id=chat_id,
@@ -80,6 +80,17 @@ class Chats:
         return rest.ChatList(
             chats=[listed(row) for row in page],
             next_cursor=paging.encode_chat(page[-1].chat) if more else None,
+        )
+
+    async def page_of_all(self, who: Actor, cursor: str | None, limit: int) -> rest.ChatList:
+        """Return a page of all chats, newest activity first, to server admins."""
+        access.check_server_admin(who)
+        before = None if cursor is None else paging.decode_chat(cursor)
+        rows = await self._store.list_chats(limit + 1, before)
+        page, more = rows[:limit], rows[limit:]
+        return rest.ChatList(
+            chats=[listed(records.ChatRow(chat=chat, unread=0, last_message=None)) for chat in page],
+            next_cursor=paging.encode_chat(page[-1]) if more else None,
         )
 
     async def change(self, who: Actor, chat_id: str, request: rest.ChatChange) -> rest.Chat:

@@ -29,6 +29,9 @@ TRUSTED_FOR: Final = 60_000
 REMEMBERED: Final = 65_536
 """Most users remembered as active."""
 
+OPERATOR: Final = "hubbub:operator"
+"""The `sub` of whoever runs the server and signs with its secret: an admin of the HTTP API, but no user."""
+
 
 class TokenProblem(StrEnum):
     """Why a token lets nobody in."""
@@ -105,10 +108,11 @@ class Tokens:
             raise errors.forbidden("This server takes its tokens from elsewhere")
         return issue(self._signatures, user, ttl, self._now())
 
-    async def identify(self, token: str | None) -> Identity:
+    async def identify(self, token: str | None, *, operator_too: bool = False) -> Identity:
         """Return who bears a token; an unknown user is stored where that is allowed.
 
-        Raises `TokenRefused`, or `RequestError` (UNAVAILABLE) when the token cannot be judged now.
+        `operator_too` lets `OPERATOR` in, where somebody who is no user does no harm. Raises `TokenRefused`,
+        or `RequestError` (UNAVAILABLE) when the token cannot be judged now.
         """
         if not token:
             raise TokenRefused(TokenProblem.MISSING_TOKEN)
@@ -118,6 +122,8 @@ class Tokens:
             raise TokenRefused(TokenProblem.TOKEN_EXPIRED)
         if claims.nbf is not None and claims.nbf * 1000 > now + NOT_BEFORE_LEEWAY * 1000:
             raise TokenRefused(TokenProblem.INVALID_TOKEN)
+        if claims.sub == OPERATOR:
+            return operator(claims, allowed=operator_too)
         user = self._remembered(claims, now) or await self._admit(claims)
         return Identity(
             user_id=user.id,
@@ -191,6 +197,14 @@ class Tokens:
         if isinstance(telling, CutOff):
             self._cut_offs += 1
             self._admitted.pop(telling.user_id, None)
+
+
+def operator(claims: Claims, *, allowed: bool) -> Identity:
+    """The operator's identity. Raises `TokenRefused`."""
+    if not allowed or claims.role != Role.ADMIN:
+        raise TokenRefused(TokenProblem.INVALID_TOKEN)
+    expires_at = int(claims.exp * 1000)
+    return Identity(user_id=OPERATOR, username=OPERATOR, email=None, role=claims.role, expires_at=expires_at)
 
 
 def issue(signatures: Signatures, user: records.User, ttl: float, now: int) -> tuple[str, int]:

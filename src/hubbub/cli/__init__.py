@@ -4,8 +4,8 @@
              -> serve: the server
              -> user, chat: the HTTP API, of the server that runs or of one in this process (`desk`)
 
-What a command was asked for goes to stdout and nothing else does, so that it can be piped on. A common failure
-is one readable line on stderr and exit code 2.
+What a command was asked for goes to stdout and nothing else does, so that it can be piped on. Common failures
+are one readable line on stderr and exit code 2.
 """
 
 from hubbub.cli.commands import main

@@ -6,6 +6,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.app import serve as run_server
+from hubbub.cli import chats, maintenance, tokens, users
 from hubbub.cli.flags import all_names, with_settings
 from hubbub.settings import Settings
 
@@ -32,6 +33,13 @@ def everything(
     ] = False,
 ) -> None:
     """A self-hosted chat server that any Socket.IO client talks to."""
+
+
+app.command()(tokens.token)
+app.add_typer(users.app, name="user")
+app.add_typer(chats.app, name="chat")
+app.command()(maintenance.migrate)
+app.command()(maintenance.config)
 
 
 @app.command()

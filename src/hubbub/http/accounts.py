@@ -4,9 +4,9 @@ from litestar import Router, get, patch, post
 from litestar.openapi.spec import SecurityRequirement
 from litestar.params import JSONBody
 
+from hubbub.chat.access import check_server_admin
 from hubbub.contract import rest
 from hubbub.contract.values import iso
-from hubbub.http.bearer import require_admin
 from hubbub.http.bodies import Body
 from hubbub.http.failures import documented
 from hubbub.http.places import AccountsPart, Address, Cursor, Limit, LoginName, UserId, Who
@@ -79,7 +79,7 @@ async def list_users(
     login: LoginName = None,
 ) -> rest.UserList:
     """Answer with a page of users."""
-    require_admin(who)
+    check_server_admin(who)
     if login is None:
         return await accounts.page(cursor, limit)
     return rest.UserList(users=[await accounts.find(login)], next_cursor=None)
@@ -88,7 +88,7 @@ async def list_users(
 @post("/", summary="Make a user (admins)", dto=Body[rest.NewUser], responses=documented(400, 401, 403, 409))
 async def add_user(data: JSONBody[rest.NewUser], who: Who, accounts: AccountsPart) -> rest.UserDetails:
     """Answer with the new user."""
-    require_admin(who)
+    check_server_admin(who)
     return await accounts.add(data, data.role)
 
 
@@ -102,7 +102,7 @@ async def change_user(
     data: JSONBody[rest.UserChange], who: Who, accounts: AccountsPart, user_id: UserId
 ) -> rest.UserDetails:
     """Answer with the changed user."""
-    require_admin(who)
+    check_server_admin(who)
     return await accounts.change(user_id.removeprefix("/"), data)
 
 

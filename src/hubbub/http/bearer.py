@@ -7,7 +7,6 @@ from litestar.di import NamedDependency, Provide
 
 from hubbub.chat.limits import Limits
 from hubbub.chat.tokens import Identity, Tokens
-from hubbub.contract import errors
 
 T = TypeVar("T")
 
@@ -25,15 +24,9 @@ async def identify(
     request: Request[Any, Any, Any], tokens: NamedDependency[Tokens], limits: NamedDependency[Limits]
 ) -> Identity:
     """Return who asks. Raises `TokenRefused`, and `RequestError` beyond the request rate."""
-    who = await tokens.identify(token_of(request.headers.get("authorization")))
+    who = await tokens.identify(token_of(request.headers.get("authorization")), operator_too=True)
     await limits.request(who.user_id)
     return who
-
-
-def require_admin(who: Identity) -> None:
-    """Refuse everybody but server admins."""
-    if not who.is_admin:
-        raise errors.forbidden("Only admins of the server may do this")
 
 
 def given(part: T) -> Provide:

@@ -1,7 +1,9 @@
 """Routes of chats, their participants and their history."""
 
+from typing import Annotated
+
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from hubbub.contract import rest
 from hubbub.http.bodies import Body
@@ -17,9 +19,17 @@ async def create_chat(data: JSONBody[rest.NewChat], who: Who, chats: ChatsPart) 
     return await chats.create(who, data)
 
 
-@get("/", summary="List one's chats, newest activity first", responses=documented(400, 401, 429))
-async def list_chats(who: Who, chats: ChatsPart, cursor: Cursor = None, limit: Limit = 50) -> rest.ChatList:
-    """Answer with a page of the asker's chats."""
+@get("/", summary="List one's chats, newest activity first", responses=documented(400, 401, 403, 429))
+async def list_chats(
+    who: Who,
+    chats: ChatsPart,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    whole: Annotated[bool, QueryParameter(name="all", description="All chats there are (admins)")] = False,
+) -> rest.ChatList:
+    """Answer with a page of the asker's chats, or of all."""
+    if whole:
+        return await chats.page_of_all(who, cursor, limit)
     return await chats.page(who.user_id, cursor, limit)
 
 

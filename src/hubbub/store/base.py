@@ -116,6 +116,9 @@ class Chats(Protocol):
     async def chats_of(self, user_id: str, limit: int, before: Cursor | None) -> list[records.ChatRow]:
         """Return a member's chats by last activity, newest first, beginning behind `before`."""
 
+    async def list_chats(self, limit: int, before: Cursor | None) -> list[records.Chat]:
+        """Return all chats by last activity, newest first, beginning behind `before`."""
+
     async def update_chat(
         self, chat_id: str, *, name: str, description: str | None, archived_at: int | None
     ) -> None:

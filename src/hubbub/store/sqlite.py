@@ -135,6 +135,10 @@ class SqliteStore:
         """Return a member's chats by last activity, newest first."""
         return await self._read(lambda c: chats.list_chats(c, user_id, limit, before))
 
+    async def list_chats(self, limit: int, before: Cursor | None) -> list[records.Chat]:
+        """Return all chats by last activity, newest first."""
+        return await self._read(lambda c: chats.list_all_chats(c, limit, before))
+
     async def update_chat(
         self, chat_id: str, *, name: str, description: str | None, archived_at: int | None
     ) -> None:

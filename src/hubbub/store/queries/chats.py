@@ -43,6 +43,12 @@ CHATS_OF: Final = (
 CHATS_OF_BEFORE: Final = CHATS_OF.where(
     tuple_(chats.c.last_activity, chats.c.id) < tuple_(bindparam("last_activity"), bindparam("last_id"))
 )
+ALL_CHATS: Final = (
+    select(*CHAT).order_by(chats.c.last_activity.desc(), chats.c.id.desc()).limit(bindparam("limit"))
+)
+ALL_CHATS_BEFORE: Final = ALL_CHATS.where(
+    tuple_(chats.c.last_activity, chats.c.id) < tuple_(bindparam("last_activity"), bindparam("last_id"))
+)
 MEMBERS: Final = (
     select(*MEMBER)
     .where(members.c.chat_id == bindparam("chat_id"), members.c.user_id > bindparam("after"))
@@ -127,6 +133,17 @@ def _chat_row(row: RowMapping) -> records.ChatRow:
         message = records.Message(**{name: row[f"message_{name}"] for name in names})
     unread = _unread(chat.last_seq, row["joined_seq"], row)
     return records.ChatRow(chat=chat, unread=unread, last_message=message)
+
+
+def list_all_chats(connection: Connection, limit: int, before: Cursor | None) -> list[records.Chat]:
+    """Return all chats by last activity, newest first."""
+    values: dict[str, str | int] = {"limit": limit}
+    if before is None:
+        rows = connection.execute(ALL_CHATS, values).mappings()
+    else:
+        values |= {"last_activity": before[0], "last_id": before[1]}
+        rows = connection.execute(ALL_CHATS_BEFORE, values).mappings()
+    return [_chat(row) for row in rows]
 
 
 def update_chat(

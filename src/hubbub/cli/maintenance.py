@@ -1,0 +1,28 @@
+"""`hubbub migrate` and `hubbub config`."""
+
+import asyncio
+
+import typer
+
+from hubbub.app.build import build
+from hubbub.cli.flags import ABOUT_DATA, all_names, with_settings
+from hubbub.cli.tables import show
+from hubbub.settings import Settings, describe
+
+
+@with_settings(*ABOUT_DATA)
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version's tables; `serve` does so too. No server may be running."""
+
+    async def run() -> None:
+        await (await build(settings)).close()
+
+    asyncio.run(run())
+    typer.echo(f"{settings.store_url} is up to date")
+
+
+@with_settings(*all_names())
+def config(settings: Settings) -> None:
+    """Show the settings in force and where each came from; secrets are masked."""
+    rows = [(one.name, one.value, one.source) for one in describe(settings)]
+    show(("SETTING", "VALUE", "FROM"), rows)

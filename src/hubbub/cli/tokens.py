@@ -1,0 +1,76 @@
+"""`hubbub token`: an access token signed with the server's secret, whether the server runs or not."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hubbub.app import StartError
+from hubbub.app.chat_parts import make_signatures
+from hubbub.chat.tokens import issue
+from hubbub.cli.desk import at_desk
+from hubbub.cli.flags import Failed, with_settings
+from hubbub.contract.values import Role, now
+from hubbub.settings import Settings, parse_duration
+from hubbub.store import records
+
+ABOUT_TOKENS = ("data_dir", "database_url", "jwt_secret", "jwt_algorithms", "jwt_issuer", "jwt_audience")
+LONGEST_NAME = 128
+
+
+@with_settings(*ABOUT_TOKENS)
+def token(
+    settings: Settings,
+    username: Annotated[str, typer.Option(metavar="NAME", help="Name that others see")],
+    user_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Id; else that of the registered user of that name, else the name"),
+    ] = None,
+    role: Annotated[Role | None, typer.Option(help="Role; else the registered user's, else user")] = None,
+    ttl: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it is good, like 15m, 1h or 7d")
+    ] = "1h",
+) -> None:
+    """Print an access token, and nothing else, for a user of any name."""
+    seconds = read_ttl(ttl)
+    for flag, name in (("--username", username), ("--user-id", user_id)):
+        if name is not None and not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+            raise Failed(f"{flag}: 1 to {LONGEST_NAME} printable characters, please")
+    signatures = make_signatures(settings)
+    if not signatures.can_sign:
+        raise Failed("jwt_algorithms has no HS algorithm: tokens come from elsewhere")
+    user = somebody(username, user_id) if user_id is not None else registered(settings, username)
+    if role is not None:
+        user = records.User(
+            id=user.id, username=user.username, email=user.email, role=role, active=True, created_at=0
+        )
+    typer.echo(issue(signatures, user, seconds, now())[0])
+
+
+def read_ttl(text: str) -> float:
+    """Seconds from a text like `1h`."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds < 1:
+        raise Failed(f"--ttl: {text!r} will not do; give a duration of at least 1s, like 15m, 1h or 7d")
+    return seconds
+
+
+def somebody(username: str, user_id: str) -> records.User:
+    """A user who need not be stored anywhere."""
+    return records.User(id=user_id, username=username, email=None, role=Role.USER, active=True, created_at=0)
+
+
+def registered(settings: Settings, username: str) -> records.User:
+    """The registered user of that name; when none is found, one whose id is the name."""
+    if not Path(settings.store_url.removeprefix("sqlite:///")).exists():
+        return somebody(username, username)
+    try:
+        found = at_desk(settings, lambda desk: desk.find_registered(username))
+    except (StartError, Failed) as error:
+        note = f"registered users could not be looked up, so the id is {username!r}: {error}"
+        typer.echo(f"hubbub: {note}", err=True)
+        return somebody(username, username)
+    return somebody(username, username) if found is None else found
