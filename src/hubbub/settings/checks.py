@@ -8,7 +8,13 @@ from hubbub.settings.table import ROWS, Settings
 
 # RFC 7518 section 3.2: "A key of the same size as the hash output or larger MUST be used".
 SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
-LEVELS = ("health_error_rate", "health_loop_lag", "health_memory", "health_backlog")
+LEVELS = (
+    "health_error_rate",
+    "health_loop_lag",
+    "health_database_latency",
+    "health_memory",
+    "health_backlog",
+)
 
 
 def check_together(settings: Settings) -> None:

@@ -144,6 +144,12 @@ class Settings:
     )
     health_loop_lag_warning: float = row(0.1, duration("1ms"), "Event-loop lag worth a warning")
     health_loop_lag_critical: float = row(1.0, duration("1ms"), "Event-loop lag that is critical")
+    health_database_latency_warning: float = row(
+        0.25, duration("1ms"), "Time of a small database write worth a warning"
+    )
+    health_database_latency_critical: float = row(
+        2.0, duration("1ms"), "Time of a small database write that is critical"
+    )
     health_memory_warning: int = row(1_073_741_824, integer(1), "Resident bytes worth a warning")
     health_memory_critical: int = row(2_147_483_648, integer(1), "Resident bytes that are critical")
     health_backlog_warning: int = row(67_108_864, integer(1), "Unsent bytes in all worth a warning")
