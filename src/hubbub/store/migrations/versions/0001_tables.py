@@ -20,6 +20,7 @@ def upgrade() -> None:
     _make_people()
     _make_chats()
     _make_log()
+    _make_receipts()
     _make_sessions()
     meta = op.create_table(
         "meta",
@@ -135,6 +136,9 @@ def _make_log() -> None:
         sqlite_where=HAS_CLIENT_ID,
         postgresql_where=HAS_CLIENT_ID,
     )
+
+
+def _make_receipts() -> None:
     op.create_table(
         "receipts",
         sa.Column("chat_id", sa.Text, sa.ForeignKey("chats.id"), nullable=False),
