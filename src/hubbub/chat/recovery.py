@@ -120,11 +120,15 @@ class Recovery:
         trail.mark = None
         await self._save(trail)
 
+    def drop(self, trail: Trail, chat_id: str) -> bool:
+        """Owe the client nothing more of a chat; False when that was so before."""
+        if trail.mark is not None:
+            trail.mark.pop(chat_id, None)
+        return trail.positions.pop(chat_id, None) is not None
+
     async def left(self, trail: Trail, chat_id: str) -> None:
         """The socket left the chat's room."""
-        if trail.positions.pop(chat_id, None) is not None:
-            if trail.mark is not None:
-                trail.mark.pop(chat_id, None)
+        if self.drop(trail, chat_id):
             await self._save(trail)
 
     def ping_sent(self, trail: Trail, live: Mapping[str, int]) -> None:
@@ -144,7 +148,7 @@ class Recovery:
             self._save_soon(trail)
 
     def abandon(self, trail: Trail) -> None:
-        """Forget a trail that never came to be used."""
+        """Forget a trail, unless another socket continues its session by now."""
         if self._open.get(trail.id) is trail:
             del self._open[trail.id]
 
@@ -153,7 +157,7 @@ class Recovery:
         if self._open.get(trail.id) is trail:
             trail.last_activity = now()
             await self._save(trail)
-            self._open.pop(trail.id, None)
+            self.abandon(trail)
 
     # Tokens.
 
@@ -169,7 +173,9 @@ class Recovery:
         return events.RecoveryToken(token=trail.token or "", expires_at=iso(trail.last_activity + self._ttl))
 
     async def find(self, who: Connection, token: str) -> tuple[records.RecoverySession, bytes]:
-        """Return the session that a token belongs to, and the token's hash. Wrong, foreign and expired tokens are refused alike.
+        """Return the session that a token belongs to, and the token's hash.
+
+        Wrong, foreign and expired tokens are refused alike.
 
         A token that was replaced, and whose replacement has been confirmed, ends the session: only a thief
         would use it.
@@ -262,9 +268,10 @@ class Recovery:
         That one stays good until the client has answered a heartbeat, so that a lost answer can be retried
         as often as it takes.
         """
-        if self._open.pop(trail.id, None) is trail and trail.saved_at:
-            await self._store.delete_session(trail.id)
         session = resumed.session
+        own = trail.id
+        if self._open.pop(own, None) is trail and trail.saved_at and own != session.id:
+            await self._store.delete_session(own)
         trail.id = session.id
         trail.connected_at = session.connected_at
         trail.positions = {**trail.positions, **resumed.positions}

@@ -70,7 +70,7 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?!\n)$"
 # User ids may come from foreign tokens.
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-ClientMessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+ClientMessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 PageLimit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
 

@@ -159,9 +159,9 @@ class Delivery:
         try:
             if room.opening is not None:
                 await asyncio.shield(room.opening)
-        finally:
-            if room.seq is None:
-                self._drop(client.socket, chat_id, room)
+        except BaseException:
+            self._drop(client.socket, chat_id, room)
+            raise
         assert room.seq is not None  # noqa: S101 - `_open` has set it, or raised
         room.holding[client.socket] = []
         client.rooms[chat_id] = room.seq

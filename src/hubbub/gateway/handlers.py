@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import msgspec
+
 from hubbub.chat.health import Health
 from hubbub.chat.limits import Limits
 from hubbub.chat.messages import Messages, Outcome
@@ -96,11 +98,20 @@ class Handlers:
         last_seq = await self._delivery.enter(client, request.chat_id)
         info = await self._parts.rooms.joined_info(view, last_seq)
         if not again:
+            await self._settle(client, request.chat_id, last_seq)
             occupancy = await self._parts.rooms.enter(client.who, request.chat_id)
-            await self._parts.recovery.joined(client.trail, request.chat_id, last_seq)
             joined = events.RoomJoined(chat_id=request.chat_id, room_info=info, online_count=occupancy.online)
             client.socket.emit(joined.event, joined)
         return answers.Joined(room_info=info)
+
+    async def _settle(self, client: Client, chat_id: str, last_seq: int) -> None:
+        """Let recovery know of a joined room; if that cannot be stored, it was not joined."""
+        try:
+            await self._parts.recovery.joined(client.trail, chat_id, last_seq)
+        except BaseException:
+            self._delivery.leave(client, chat_id)
+            self._parts.recovery.drop(client.trail, chat_id)
+            raise
 
     async def leave(self, client: Client, request: requests.LeaveChat) -> Result:
         """Leave a room."""
@@ -258,6 +269,7 @@ class Handlers:
             raise errors.unauthenticated()
         self._expiry.forget(client)
         client.expires_at = identity.expires_at
+        client.who = msgspec.structs.replace(client.who, role=identity.role)
         self._expiry.watch(client)
         return answers.TokenRefreshed(expires_at=iso(identity.expires_at))
 
