@@ -1,9 +1,7 @@
-"""Group commit: while one transaction commits in its thread, the next batch gathers.
+"""Group commit: while one batch commits in its thread, the next gathers (docs/life-of-a-message.md).
 
     loop:    submit, submit, submit ─┐ batch     submit, submit … gather      ┌─ all futures done, in one turn
     thread:                          └─ BEGIN … all operations … COMMIT (fsync) ─┘  next batch
-
-A stretch of the way in docs/life-of-a-message.md.
 
 Under load a batch is large because the one before it took its time: nothing waits by the clock. An operation
 is a pair of a function and its payload; payloads of the same function go to it together, in the order they
