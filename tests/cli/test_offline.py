@@ -1,0 +1,114 @@
+"""Commands without a running server: what they print, what they refuse, and that stdout has nothing else."""
+
+import base64
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from hubbub import __version__
+from hubbub.settings import ROWS
+from tests.cli.command import complaint, hubbub, output, program
+
+SECRET = "s" * 40
+PASSWORD = "correct horse\n"
+
+
+def claims(token: str) -> dict[str, object]:
+    """What a token says."""
+    payload = token.split(".")[1]
+    found: dict[str, object] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    """The version is one line; every command and every setting is in the help."""
+    assert output(tmp_path, "--version") == f"hubbub {__version__}\n"
+    text = output(tmp_path, "--help")
+    assert all(name in text for name in ("serve", "token", "user", "chat", "migrate", "config"))
+    text = output(tmp_path, "serve", "--help", COLUMNS="300", TERMINAL_WIDTH="300")
+    assert all(row.flag in text and row.environment in text for row in ROWS.values())
+
+
+def test_a_token_without_a_server(tmp_path: Path) -> None:
+    """The token is all there is on stdout; the secret is made where there is none, for its owner only."""
+    first = output(tmp_path, "token", "--username", "ann", "--ttl", "2h", "--role", "admin")
+    assert first.count("\n") == 1
+    said = claims(first)
+    assert (said["sub"], said["username"], said["role"]) == ("ann", "ann", "admin")
+    assert 7200 <= int(str(said["exp"])) - int(str(said["iat"])) <= 7201
+    assert stat.S_IMODE((tmp_path / "jwt-secret").stat().st_mode) == 0o600
+    assert not (tmp_path / "hubbub.db").exists()
+    done = program(tmp_path, "token", "--username", "ann")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert claims(done.stdout.removesuffix("\n"))["sub"] == "ann"
+    second = claims(output(tmp_path, "token", "--username", "Ann O'Hara", "--user-id", "app|7"))
+    assert (second["sub"], second["username"], second["role"]) == ("app|7", "Ann O'Hara", "user")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (["--username", "ann", "--ttl", "5"], {}, "--ttl"),
+        (["--username", "ann", "--ttl", "0s"], {}, "--ttl"),
+        (["--username", ""], {}, "--username"),
+        (["--username", "a\x1bb"], {}, "--username"),
+        (["--username", "ann", "--user-id", "x" * 129], {}, "--user-id"),
+        (["--username", "ann"], {"HUBBUB_JWT_SECRET": "short"}, "jwt_secret (environment HUBBUB_JWT_SECRET)"),
+        (["--username", "ann"], {"HUBBUB_PORT": "x"}, "port (environment HUBBUB_PORT)"),
+        (["--username", "ann"], {"HUBBUB_PROT": "5"}, "did you mean HUBBUB_PORT?"),
+        (["--username", "ann", "--config", "nowhere.toml"], {}, "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], words: str
+) -> None:
+    """A wrong flag or setting is named in one line on stderr, with exit code 2 and nothing on stdout."""
+    assert words in complaint(tmp_path, "token", *arguments, **settings)
+
+
+def test_a_failing_program(tmp_path: Path) -> None:
+    """As a program, too: one line on stderr, exit code 2."""
+    done = program(tmp_path, "token", "--username", "ann", "--ttl", "soon")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_settings_and_their_sources(tmp_path: Path) -> None:
+    """Flags win over the environment, that over the file; each value tells its source, secrets nothing."""
+    (tmp_path / "hubbub.toml").write_text('port = 4000\nhost = "0.0.0.0"\nlog_level = "debug"\n')
+    settings = {"HUBBUB_PORT": "5000", "HUBBUB_HOST": "::1", "HUBBUB_JWT_SECRET": SECRET}
+    text = output(tmp_path, "config", "--port", "6000", **settings)
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in text.splitlines()}
+    assert rows["port"] == "6000 flag --port"
+    assert rows["host"] == "::1 environment HUBBUB_HOST"
+    assert rows["log_level"] == "debug file hubbub.toml"
+    assert rows["connection_rate"] == "5/5m default"
+    assert rows["jwt_secret"] == "******** environment HUBBUB_JWT_SECRET"
+    assert SECRET not in text
+    assert rows.keys() >= ROWS.keys()
+
+
+def test_users_and_chats_without_a_server(tmp_path: Path) -> None:
+    """Users and chats are made, listed and changed; ids come alone, for scripts; mistakes are one line."""
+    ann = output(tmp_path, "user", "add", "ann", "--email", "ann@example.com", stdin=PASSWORD).strip()
+    assert claims(output(tmp_path, "token", "--username", "ann"))["sub"] == ann
+    assert complaint(tmp_path, "user", "add", "ann", stdin=PASSWORD) == "Username is already taken"
+    assert "password" in complaint(tmp_path, "user", "add", "bob", stdin="short\n")
+    assert "stdin" in complaint(tmp_path, "user", "add", "bob")
+    assert complaint(tmp_path, "user", "disable", "nobody") == "nobody: User not found"
+    chat = output(tmp_path, "chat", "create", "Team \x1b[31m", "--owner", "ann@example.com").strip()
+    assert complaint(tmp_path, "chat", "archive", "nothing") == "Chat not found or access denied"
+    [row] = json.loads(output(tmp_path, "chat", "list", "--json"))
+    assert (row["id"], row["name"], row["createdBy"]) == (chat, "Team [31m", ann)
+    assert len(output(tmp_path, "user", "list").splitlines()) == 2
+
+
+def test_migrating(tmp_path: Path) -> None:
+    """A database is made or brought up to date; a file that is none is refused in one line."""
+    assert "up to date" in output(tmp_path, "migrate")
+    assert (tmp_path / "hubbub.db").exists()
+    (tmp_path / "other.db").write_bytes(b"no database at all, " * 100)
+    words = complaint(tmp_path, "migrate", "--database-url", f"sqlite:///{tmp_path}/other.db")
+    assert "other.db" in words
+    assert hubbub(tmp_path, "migrate", "--nonsense").returncode == 2

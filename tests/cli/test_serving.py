@@ -1,0 +1,95 @@
+"""Commands beside a running server, and the server's own start and end."""
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import complaint, hubbub, output, serving
+
+PASSWORD = "correct horse\n"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a running server, its port known to nobody but itself."""
+    folder = tmp_path_factory.mktemp("data")
+    with serving(folder):
+        yield folder
+
+
+def test_users_and_chats_beside_the_server(data: Path) -> None:
+    """Every command works while the server runs, through the server."""
+    ann = output(data, "user", "add", "ann", stdin=PASSWORD).strip()
+    assert output(data, "token", "--username", "ANN").count(".") == 2
+    output(data, "user", "add", "bob", "--role", "moderator", stdin=PASSWORD)
+    output(data, "user", "password", "bob", stdin="battery staple\n")
+    output(data, "user", "disable", "bob")
+    users = {user["username"]: user for user in json.loads(output(data, "user", "list", "--json"))}
+    assert users["ann"]["id"] == ann
+    assert (users["bob"]["active"], users["bob"]["role"]) == (False, "moderator")
+    output(data, "user", "enable", "bob")
+    chat = output(data, "chat", "create", "Team", "--owner", "ann", "--public", "--description", "x").strip()
+    output(data, "chat", "add", chat, "bob", "--role", "moderator")
+    assert "last admin" in complaint(data, "chat", "remove", chat, "ann")
+    output(data, "chat", "remove", chat, "bob")
+    output(data, "chat", "archive", chat)
+    [row] = json.loads(output(data, "chat", "list", "--json"))
+    assert (row["isActive"], row["participantCount"]) == (False, 1)
+    output(data, "chat", "archive", chat, "--undo")
+    assert "Team" in output(data, "chat", "list")
+
+
+def test_the_operator_is_no_user(data: Path) -> None:
+    """Commands leave no user of their own behind."""
+    names = [user["username"] for user in json.loads(output(data, "user", "list", "--json"))]
+    assert "hubbub:operator" not in names
+
+
+def test_another_secret(data: Path) -> None:
+    """A command with other settings than the server's says so."""
+    words = complaint(data, "user", "list", HUBBUB_JWT_SECRET="x" * 40)
+    assert "secret" in words
+
+
+def test_the_database_is_in_use(data: Path) -> None:
+    """What needs the database for itself, a second server included, is refused in one line."""
+    for command in (["migrate"], ["serve", "--port", "0"]):
+        assert "in use" in complaint(data, *command)
+
+
+def test_a_stale_address(tmp_path: Path) -> None:
+    """The note of a server that was killed leads nowhere and does no harm."""
+    output(tmp_path, "migrate")
+    (tmp_path / "hubbub.db.address").write_text("http://127.0.0.1:9\n")
+    assert output(tmp_path, "user", "list").startswith("NAME")
+
+
+def test_starting_and_stopping(tmp_path: Path) -> None:
+    """The server says where it listens, answers there, and leaves nothing but its data behind."""
+    with serving(tmp_path, "--dev") as url:
+        with urllib.request.urlopen(f"{url}/health/ready") as answer:
+            assert json.load(answer) == {"status": "ok", "problems": []}
+        with urllib.request.urlopen(f"{url}/api/v1/docs") as answer:
+            assert b"HTTP API" in answer.read()
+    assert {path.name for path in tmp_path.iterdir()} == {"hubbub.db", "hubbub.db.lock", "jwt-secret"}
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """The line names the port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = complaint(tmp_path, "serve", "--port", port)
+    assert port in words
+    assert "--port" in words
+
+
+def test_a_bad_start(tmp_path: Path) -> None:
+    """A folder that cannot be used and a setting that will not do are one line each."""
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path) in complaint(tmp_path, "serve", "--port", "0", "--data-dir", f"{tmp_path}/file/x")
+    assert "ping_interval" in complaint(tmp_path, "serve", "--ping-interval", "soon")
+    assert hubbub(tmp_path, "serve", "--nonsense").returncode == 2
