@@ -16,7 +16,7 @@ _BASELINE = "node"
 def print_report(console: Console, results: Sequence[Result], skipped: Mapping[str, str]) -> None:
     """A table per case, then the bars, what was wrong and what was left out."""
     for case in dict.fromkeys(result.case for result in results):
-        console.print(_table(case, [result for result in results if result.case == case]))
+        console.print(_table(case, [result for result in results if result.case == case]), "")
     for outcome in judge(results):
         console.print(_bar_line(outcome), soft_wrap=True)
     for result in results:

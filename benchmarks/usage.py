@@ -14,7 +14,7 @@ class Usage:
 
     `cpu` is user plus system time, to the kernel's tick (usually 10 ms). `waited` is how long it could have
     run but had no core: on a core of its own it stays near zero unless its own threads contend. `core` is how
-    long the one core that it is bound to was busy, with whatever, since the machine started; 0 if there is none.
+    long the one core that it is bound to has been busy with anything; 0 if there is no such core.
     """
 
     cpu: float
