@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from hubbub.chat.signatures import MAX_TOKEN, Signatures, TokenRules
-from hubbub.chat.tokens import TRUSTED_FOR, Identity, TokenProblem, TokenRefused, Tokens
+from hubbub.chat.tokens import OPERATOR, TRUSTED_FOR, Identity, TokenProblem, TokenRefused, Tokens
 from hubbub.cluster.base import CutOff
 from hubbub.cluster.local import LocalBus
 from hubbub.contract.errors import Code, RequestError
@@ -364,6 +364,17 @@ async def test_fractions_of_seconds(world: World) -> None:
     who = await world.tokens.identify(world.token(exp=world.time / 1000 + 0.5))
     assert who.expires_at == pytest.approx(world.time + 500, abs=1)
     assert await world.refusal(world.token(exp=world.time / 1000)) == TokenProblem.TOKEN_EXPIRED
+
+
+async def test_the_operator_is_let_in_where_that_does_no_harm(world: World) -> None:
+    """Whoever signs as the operator is an admin of the HTTP API, refused by sockets and stored nowhere."""
+    token = world.token(sub=OPERATOR, role="admin")
+    who = await world.tokens.identify(token, operator_too=True)
+    assert (who.user_id, who.is_admin) == (OPERATOR, True)
+    assert await world.refusal(token) == TokenProblem.INVALID_TOKEN
+    with pytest.raises(TokenRefused):
+        await world.tokens.identify(world.token(sub=OPERATOR), operator_too=True)
+    assert not world.users.stored
 
 
 async def test_verifying_is_cheap(world: World) -> None:

@@ -176,7 +176,7 @@ async def test_a_switched_off_user_is_out(site: Site) -> None:
     wrong = {"username": "ann", "password": "incorrect horse"}
     await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/login", wrong)
     refresh = {"refreshToken": body["refreshToken"]}
-    await site.nobody().refused(403, "FORBIDDEN", "POST", "/auth/refresh", refresh)
+    await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/refresh", refresh)
     await admin.done("PATCH", user, {"active": True})
     await site.nobody().done("GET", "/auth/me", **bearer)
     await site.nobody().done("POST", "/auth/login", login)
@@ -202,8 +202,11 @@ async def test_admins_make_find_and_change_users(site: Site) -> None:
         if cursor is None:
             break
     assert names == ["ann", "bob", "carol", "root", "zoe"]
+    before = await site.nobody().done("POST", "/auth/login", {"username": "ann", "password": ANN["password"]})
     await admin.done("PATCH", f"/users/{made['id']}", {"password": "battery staple"})
     await site.nobody().done("POST", "/auth/login", {"username": "ann", "password": "battery staple"})
+    refresh = {"refreshToken": before["refreshToken"]}
+    await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/refresh", refresh)
     await admin.refused(404, "NOT_FOUND", "PATCH", "/users/nobody", {"active": False})
     for method, path, body in (
         ("GET", "/users", None),

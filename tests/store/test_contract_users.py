@@ -129,6 +129,17 @@ async def test_a_refresh_token_works_once(store: Store) -> None:
     assert await store.take_refresh_token(b"unknown", NOW) is None
 
 
+async def test_refresh_tokens_of_a_user_can_be_dropped(store: Store) -> None:
+    """All of that user's are gone, nobody else's."""
+    await people(store, "ann", "bob")
+    for token_hash, user_id in ((b"one", "ann"), (b"two", "ann"), (b"three", "bob")):
+        token = RefreshToken(token_hash=token_hash, user_id=user_id, expires_at=NOW + 10)
+        await store.save_refresh_token(token)
+    await store.drop_refresh_tokens("ann")
+    taken = [await store.take_refresh_token(token_hash, NOW) for token_hash in (b"one", b"two", b"three")]
+    assert taken == [None, None, "bob"]
+
+
 async def test_expired_refresh_tokens_are_forgotten(store: Store) -> None:
     """Cleaning up counts what it forgets and keeps what is good."""
     await people(store, "ann")

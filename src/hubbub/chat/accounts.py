@@ -153,16 +153,19 @@ class Accounts:
     async def change(self, user_id: str, change: rest.UserChange) -> rest.UserDetails:
         """Replace a user's password, switch a user off or on.
 
-        Whoever is switched off is refused at once, connected sockets included. Raises `RequestError`:
-        NOT_FOUND, CONFLICT (the name is another user's with a password).
+        Either ends the logins of before: their refresh tokens give nothing more. Whoever is switched off is
+        refused at once, connected sockets included. Raises `RequestError`: NOT_FOUND, CONFLICT (the name is
+        that of another user with a password).
         """
         await self._stored(user_id)
         if change.password is not UNSET:
             await self._set_password(user_id, change.password)
+            await self._users.drop_refresh_tokens(user_id)
         if change.active is not UNSET:
             await self._users.set_active(user_id, change.active)
             if not change.active:
                 self._bus.publish(CutOff(user_id=user_id))
+                await self._users.drop_refresh_tokens(user_id)
         return detailed(await self._stored(user_id))
 
     async def _set_password(self, user_id: str, password: str) -> None:

@@ -100,6 +100,9 @@ class Users(Protocol):
     async def take_refresh_token(self, token_hash: bytes, now: int) -> str | None:
         """Use up a refresh token: return its user's id once; None when unknown, used or expired."""
 
+    async def drop_refresh_tokens(self, user_id: str) -> None:
+        """Forget all refresh tokens of a user."""
+
 
 class Chats(Protocol):
     """Chats and their members."""

@@ -119,6 +119,10 @@ class SqliteStore:
         """Use up a refresh token."""
         return await self._write(lambda c: users.take_refresh_token(c, token_hash, now))
 
+    async def drop_refresh_tokens(self, user_id: str) -> None:
+        """Forget all refresh tokens of a user."""
+        await self._write(lambda c: users.drop_refresh_tokens(c, user_id))
+
     async def create_chat(self, chat: records.Chat, members: Sequence[records.Member]) -> None:
         """Store a new chat with its first members."""
         await self._write(lambda c: chats.create_chat(c, chat, members))

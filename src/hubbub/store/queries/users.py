@@ -149,6 +149,11 @@ def take_refresh_token(connection: Connection, token_hash: bytes, now: int) -> s
     return user_id if expires_at > now else None
 
 
+def drop_refresh_tokens(connection: Connection, user_id: str) -> None:
+    """Forget all refresh tokens of a user."""
+    connection.execute(delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id))
+
+
 def delete_expired_tokens(connection: Connection, now: int) -> int:
     """Forget refresh tokens that have expired; return how many."""
     return connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at <= now)).rowcount
