@@ -23,6 +23,9 @@ MODES = [
     pytest.param(PYTHON, id=PYTHON),
 ]
 
+SMALL_ROOMS = {"online_list_limit": "3", "receipt_broadcast_limit": "2", "typing_broadcast_limit": "1"}
+"""Settings by which a handful of users is a large room."""
+
 HERE = Path(__file__).parent
 
 
@@ -82,12 +85,12 @@ async def world_with(servers: ServerPool, node: NodeHost) -> AsyncIterator[World
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def start(servers: ServerPool, node: NodeHost) -> AsyncIterator[Worlds]:
-    """Makes the world of a server of the test's own, which it may stop and kill; `data_dir` may be given."""
+    """Makes the world of a server of the test's own, which it may stop and kill."""
     async with AsyncExitStack() as stack:
 
         async def make(data_dir: Path | None = None, **settings: str | None) -> World:
             server = await serve(data_dir or servers.folder(), **settings)
-            stack.push_async_callback(server.kill)
+            stack.push_async_callback(server.end)
             world = World(server, node)
             stack.push_async_callback(world.close)
             return world

@@ -10,9 +10,16 @@ import pytest
 
 from tests.api.conftest import Worlds
 from tests.harness.clients import Client, RefusedError
+from tests.harness.inbox import eventually
 from tests.harness.servers import STOP, launch
 from tests.harness.users import new_user
 from tests.harness.world import NPM_DEFAULT, NPM_POLLING, NPM_WEBSOCKET, PYTHON, World
+
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 async def test_listening_line(start: Worlds) -> None:
@@ -171,11 +178,22 @@ async def test_data_folder_in_use(start: Worlds) -> None:
     await world.connect()
 
 
-async def test_draining_refuses(start: Worlds) -> None:
-    """From SIGTERM on nobody new is let in."""
+async def test_stubborn_client(start: Worlds) -> None:
+    """A client that answers nothing holds nobody up: from SIGTERM on nobody new is let in, and 0 in 10 s."""
     world = await start()
     await world.connect()
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.server.port)
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
     world.server.process.terminate()
-    await world.server.exited()
-    with pytest.raises((RefusedError, OSError)):
-        await world.connect()
+
+    async def refused() -> bool:
+        try:
+            await world.client().connect()
+        except (RefusedError, OSError, ConnectionError):
+            return True
+        return False
+
+    await eventually(refused, what="new connections to be refused")
+    assert await world.server.exited(STOP) == 0
+    writer.close()

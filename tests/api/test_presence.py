@@ -3,7 +3,7 @@
 import time
 
 from tests.api import objects
-from tests.api.conftest import Worlds
+from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, Json, settle
 from tests.harness.inbox import watch
 from tests.harness.shapes import COUNT, TEXT, TIME, check, one_of
@@ -50,7 +50,7 @@ async def test_users_online(world: World, mode: str) -> None:
 
 async def test_first_100(world_with: Worlds) -> None:
     """Past the limit the list is cut and says so, while `count` stays true."""
-    world = await world_with(online_list_limit="3")
+    world = await world_with(**SMALL_ROOMS)
     clients = [await world.connect() for _ in range(5)]
     told = await clients[4].wait("users:online")
     check(told, {**USERS_ONLINE, "truncated": True})

@@ -1,7 +1,7 @@
 """Receipts: who may confirm what, who is told, and the status of a message (contract, section 4)."""
 
 from tests.api import objects
-from tests.api.conftest import Worlds
+from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, Json, settle
 from tests.harness.shapes import check, failure
 from tests.harness.users import new_user
@@ -121,7 +121,7 @@ async def test_member_outside_the_room(world: World) -> None:
 
 async def test_sender_only_in_large_rooms(world_with: Worlds) -> None:
     """Past the limit of online users a receipt is told to the message's sender only."""
-    world = await world_with(receipt_broadcast_limit="2")
+    world = await world_with(**SMALL_ROOMS)
     chat_id, (sender, reader, third) = await world.room_of(new_user(), new_user(), new_user())
     sent = await sender.say(chat_id, "hello")
     for event in RECEIPTS:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api import objects
-from tests.api.conftest import Worlds
+from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, settle
 from tests.harness.inbox import watch
 from tests.harness.shapes import TIME, check, failure
@@ -175,7 +175,7 @@ async def test_online_update_pace(world: World) -> None:
 
 async def test_long_lists_are_cut(world_with: Worlds) -> None:
     """Past the limit `onlineUsers` is cut and says `truncated`; `room:online` pages through all of them."""
-    world = await world_with(online_list_limit="3")
+    world = await world_with(**SMALL_ROOMS)
     users = [new_user() for _ in range(5)]
     chat_id, clients = await world.room_of(*users)
     await clients[4].done("leave:chat", {"chatId": chat_id})

@@ -3,7 +3,7 @@
 import time
 
 from tests.api import objects
-from tests.api.conftest import Worlds
+from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, Json, settle
 from tests.harness.inbox import watch
 from tests.harness.shapes import check, failure
@@ -108,7 +108,7 @@ async def test_needs_a_joined_socket(world: World) -> None:
 
 async def test_not_announced_in_large_rooms(world_with: Worlds) -> None:
     """Past the limit of online users typing is not broadcast, and the answer says so."""
-    world = await world_with(typing_broadcast_limit="1")
+    world = await world_with(**SMALL_ROOMS)
     chat_id, (client, peer) = await world.room_of(new_user(), new_user())
     for is_typing in (True, False):
         answer = await set_typing(client, chat_id, is_typing)

@@ -61,14 +61,12 @@ class PythonClient(Client):
                 namespaces=[self._namespace],
                 wait_timeout=PATIENCE,
             )
-        except socketio.exceptions.ConnectionError:
+        except socketio.exceptions.ConnectionError as error:
             await self._close_http()
-            if not (refusals := self.inbox.seen("$connect_error")):
-                raise
-            refusal = refusals[-1]
-            if not isinstance(refusal, dict):
-                raise RefusedError(str(refusal), None) from None
-            raise RefusedError(refusal.get("message", ""), refusal.get("data")) from None
+            refusals = self.inbox.seen("$connect_error")
+            if refusals and isinstance(refusals[-1], dict):
+                raise RefusedError(refusals[-1].get("message", ""), refusals[-1].get("data")) from None
+            raise RefusedError(str(error), None) from None
         self.sid = self._client.get_sid(self._namespace) or ""
 
     async def emit(self, event: str, *args: Any) -> None:

@@ -92,6 +92,13 @@ class Server:
         assert code == 0, f"exit code {code} after SIGTERM; its log:\n{self.log()}"
         self.check_log()
 
+    async def end(self) -> None:
+        """Stop it, unless the test has done so; either way its log must be clean."""
+        if self.process.returncode is None:
+            await self.stop()
+        await self.exited()
+        self.check_log()
+
     async def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         if self.process.returncode is None:
