@@ -93,7 +93,7 @@ REFUSED = [
     Row(66, (f'51-["a",{ONE}]', b"x", b"y"), codec=False),
     *(
         Row(68, (f'51-["a",{{"_placeholder":true,"num":{number}}}]',))
-        for number in ("5", "-1", "true", "1.0", "0.0", '"0"', "null", "9007199254740993")
+        for number in ("5", "-1", "true", "false", "1.0", "0.0", '"0"', "null", "9007199254740993")
     ),
     Row(68, ('51-["a",{"_placeholder":true}]',)),
     Row(68, ('51-["a",{"_placeholder":1,"num":0}]',)),

@@ -242,6 +242,21 @@ async def test_an_idle_connection_owns_no_task_and_no_queue() -> None:
     assert client.connection._inbox._queue is None
 
 
+async def test_whoever_runs_the_loop_can_end_a_worker() -> None:
+    """A worker that is cancelled ends, although the handlers' own cancellations are only logged."""
+    slow = Slow()
+    server = make_server({"/": slow})
+    client = Client(server)
+    await client.enter()
+    await eventually(lambda: not len(server._tasks))
+    client.say('2["a"]', '2["b"]')
+    await eventually(slow.names)
+    (worker,) = server._tasks._running
+    worker.cancel()
+    await eventually(lambda: not len(server._tasks))
+    assert slow.names() == ["a"]
+
+
 async def test_an_ack_is_not_kept_waiting_by_events() -> None:
     """A handler may await the client's answer, although the inbox is busy with just that handler."""
     application = Recorder()

@@ -34,7 +34,7 @@ from hubbub.socketio.packets import (
 )
 from hubbub.socketio.payloads import PacketError
 from hubbub.socketio.sockets import Socket, State
-from hubbub.socketio.tasks import Tasks
+from hubbub.socketio.tasks import Tasks, being_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,11 @@ class Shared:
 class Connection:
     """One client and its sockets, one for each namespace that it is in."""
 
-    __slots__ = ("_assembly", "_closed", "_inbox", "_session", "_shared", "_sockets", "_strays")
+    __slots__ = ("_assembly", "_inbox", "_session", "_shared", "_sockets", "_strays")
 
     def __init__(self, session: Session, shared: Shared) -> None:
         self._session = session
         self._shared = shared
-        self._closed = False
-
         # The socket of each namespace that was entered or asked for; None: it has left. Packets for that one
         # may have been on their way, so they are dropped; packets for a namespace that is not in here are an
         # error.
@@ -78,9 +76,7 @@ class Connection:
     # What the engine calls.
 
     def receive(self, data: str | bytes) -> None:
-        """Take a message from the client."""
-        if self._closed:
-            return
+        """Take a message from the client; there is none after the session was closed."""
         try:
             packet = self._read(data)
             if packet is not None:
@@ -102,7 +98,6 @@ class Connection:
 
     def close(self, reason: str) -> None:
         """Nothing more comes or goes: all sockets leave."""
-        self._closed = True
         self._assembly = None
         self._shared.assembling.stop(self._refuse_to_assemble)
         for socket in list(self._sockets.values()):
@@ -131,8 +126,6 @@ class Connection:
             return self._read_attachment(data)
         if self._assembly is not None:
             raise PacketError("text where an attachment was announced")
-        if not self._sockets and not data.startswith("0"):
-            raise PacketError("something else than CONNECT at the beginning")
         packet = decode(data)
         if isinstance(packet, Assembly):
             self._find(packet.packet.namespace)  # before anything is kept for it
@@ -207,7 +200,7 @@ class Connection:
         except ConnectionRefused as refusal:
             self._refuse(socket, refusal)
         except (Exception, asyncio.CancelledError):
-            if socket.state is not State.CONNECTING or self._shared.tasks.closed:
+            if being_cancelled():
                 raise
             log.exception("an error in connect of namespace %s", space.name)
             self._refuse(socket, ConnectionRefused("Internal server error"))

@@ -17,7 +17,7 @@ from hubbub.engineio import Session
 from hubbub.socketio.namespaces import Ack, Space
 from hubbub.socketio.packets import Event
 from hubbub.socketio.sockets import Socket
-from hubbub.socketio.tasks import Tasks
+from hubbub.socketio.tasks import Tasks, being_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Inbox:
         try:
             self._acknowledge(socket, event, await application.event(socket, event.name, event.args))
         except asyncio.CancelledError:
-            if self._tasks.closed:
+            if being_cancelled():
                 raise
             log.exception("the handling of an event in namespace %s was cancelled", socket.namespace)
         except Exception:

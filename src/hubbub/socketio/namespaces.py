@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hubbub.socketio.rooms import Rooms
-from hubbub.socketio.sockets import Socket, State
+from hubbub.socketio.sockets import Socket
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +100,11 @@ class Space:
             await holder.wait_ended()
 
     def finish(self, socket: Socket) -> None:
-        """Tell the application that a socket which left is gone, once."""
-        if socket.state is State.LEAVING:
-            socket.end()
-            del self.sockets[socket.id]
-            self.tell(self.application.disconnected, socket, socket.reason)
-            socket.told()
+        """Tell the application that a socket which was withdrawn is gone."""
+        socket.end()
+        del self.sockets[socket.id]
+        self.tell(self.application.disconnected, socket, socket.reason)
+        socket.told()
 
     def tell(self, listener: Callable[..., None], *arguments: object) -> None:
         """Call the application; its errors end here."""

@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The packets of Socket.IO protocol v5, from text and to text: a pure codec.
 
     <type>[<number of attachments>-][<namespace>,][<ack id>][<payload as JSON>]         spec section "Format"
@@ -95,6 +96,8 @@ class Assembly:
 
 _HEADER = re.compile(r"([012356])(?:([1-9][0-9]{0,8})-)?(?:(/[^,]*)(?:,|\Z))?([0-9]*)", re.ASCII)
 
+_ACK_ID_DIGITS = len(str(MAX_ACK_ID))
+
 
 def decode(text: str) -> Packet | Assembly:
     """The packet that a client sent as `text`; an `Assembly` when attachments belong to it.
@@ -134,9 +137,10 @@ def _read_ack_id(digits: str) -> int | None:
     """The ack id written as `digits`; None when there are none."""
     if not digits:
         return None
-    if len(digits) > len(str(MAX_ACK_ID)) or int(digits) > MAX_ACK_ID:
+    ack_id = int(digits[:_ACK_ID_DIGITS])
+    if len(digits) > _ACK_ID_DIGITS or ack_id > MAX_ACK_ID:
         raise PacketError(f"an ack id above {MAX_ACK_ID}")
-    return int(digits)
+    return ack_id
 
 
 def _read_connect(namespace: str, body: str) -> Connect:

@@ -7,6 +7,12 @@ from collections.abc import Coroutine
 log = logging.getLogger(__name__)
 
 
+def being_cancelled() -> bool:
+    """Whether the current task was asked to end; a `CancelledError` without that is just an error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Tasks:
     """Keeps tasks alive while they run and ends them with the server."""
 
