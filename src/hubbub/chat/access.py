@@ -25,12 +25,23 @@ class Actor(Protocol):
         """What the user may do on the whole server."""
 
 
+async def find_membership(chats: Chats, chat_id: str, user_id: str) -> records.ChatView | None:
+    """Return the chat to one of its members, None to anybody else."""
+    view = await chats.chat_for(chat_id, user_id)
+    return None if view is None or view.member is None else view
+
+
 async def check_member(chats: Chats, chat_id: str, user_id: str) -> records.ChatView:
     """Return the chat to one of its members."""
-    view = await chats.chat_for(chat_id, user_id)
-    if view is None or view.member is None:
+    view = await find_membership(chats, chat_id, user_id)
+    if view is None:
         raise errors.chat_not_found()
     return view
+
+
+def sees_details(who: Actor, user_id: str | None, *, open_to_all: bool) -> bool:
+    """Whether somebody may see what is personal of a user, or of everybody (None)."""
+    return open_to_all or who.user_id == user_id or who.role == Role.ADMIN
 
 
 async def check_join(chats: Chats, chat_id: str, user_id: str) -> records.ChatView:

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from hubbub.chat import access
 from hubbub.chat.tally import Tally
 from hubbub.cluster.base import Connection
 from hubbub.contract import answers, objects
@@ -184,7 +185,7 @@ class Monitoring:
         )
 
     def _sees_all(self, who: Connection) -> bool:
-        return self._open_access or who.is_admin
+        return access.sees_details(who, None, open_to_all=self._open_access)
 
     def _newest(self, who: Connection, request: ConnectionEvents) -> list[objects.ConnectionEvent]:
         found = list(self._events)

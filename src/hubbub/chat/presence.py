@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from hubbub.chat import paging, wire
+from hubbub.chat import access, paging, wire
 from hubbub.chat.deadlines import Deadlines, Timers
 from hubbub.cluster.base import Bus, Connection, PresentUser, Registry, ToEveryone, ToUsers
 from hubbub.contract import answers, errors, events, objects
@@ -226,7 +226,7 @@ class Presence:
             if absent is None:
                 raise errors.user_not_found()
             presence = _of_absent(absent)
-        if who.user_id == user_id or who.is_admin or self._rules.open_details:
+        if access.sees_details(who, user_id, open_to_all=self._rules.open_details):
             return answers.UserStatus(presence=presence)
         return answers.UserStatus(presence=_without_details(presence))
 

@@ -6,6 +6,7 @@ one
 
 from typing import Final
 
+from hubbub.chat import access
 from hubbub.cluster.base import Bus, Connection, Registry, ToRoom, ToUsers
 from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.requests import Confirm, ConfirmDelivered, ConfirmRead
@@ -68,8 +69,7 @@ class Receipts:
         message = await self._log.message(message_id)
         if message is None:
             raise errors.message_not_found()
-        view = await self._chats.chat_for(message.chat_id, who.user_id)
-        if view is None or view.member is None:
+        if await access.find_membership(self._chats, message.chat_id, who.user_id) is None:
             raise errors.message_not_found()
         status = await self._log.delivery_status(message)
         return answers.DeliveryStatus(

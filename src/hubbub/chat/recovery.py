@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from hubbub.chat import wire
+from hubbub.chat import access, wire
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.values import MAX_QUEUE, iso, now
@@ -216,8 +216,8 @@ class Recovery:
         positions: dict[str, int] = {}
         reset: list[str] = []
         for chat_id, known in session.positions.items():
-            view = await self._store.chat_for(chat_id, session.user_id)
-            if view is None or view.member is None:
+            view = await access.find_membership(self._store, chat_id, session.user_id)
+            if view is None:
                 continue
             views.append(view)
             claimed = last_seq.get(chat_id, known)
