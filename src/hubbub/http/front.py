@@ -14,7 +14,7 @@ from hubbub.contract.errors import Code, Failure
 from hubbub.http.asgi import Application, Message, Receive, Scope, Send
 from hubbub.http.metrics import OTHER, Durations
 
-SAFE: Final = ("GET", "HEAD", "OPTIONS")
+SAFE: Final = ("GET", "OPTIONS")
 SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -50,6 +50,8 @@ class Front:
         origin = headers.get(b"origin")
         allowed = origin is None or self._origin_allowed(scope)
         extra = [*SECURITY, (b"vary", b"Origin"), *(cors(origin) if allowed else ())]
+        if scope["method"] == "HEAD":  # the answer of GET; the HTTP server leaves its content out
+            scope = {**scope, "method": "GET"}
         started = time.perf_counter()
 
         async def send_with_headers(message: Message) -> None:
