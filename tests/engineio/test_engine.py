@@ -41,6 +41,8 @@ async def test_nothing_is_left_of_a_thousand_clients() -> None:
         await eventually(lambda: server.idle)
         await eventually(lambda: len(asyncio.all_tasks()) == tasks)
         assert len(server.application.ended) == 1000
+        assert not server.engine.sessions._per_address
+        assert server.engine.sessions._silent == 0
         server.application.sessions.clear()
         server.application.ended.clear()
         gc.collect()

@@ -17,6 +17,7 @@ from hubbub.engineio.websocket import _MAX_FRAGMENTS
 from tests.engineio.harness import (
     BINARY,
     CLOSE_FRAME,
+    DEADLINE,
     PING_FRAME,
     PONG_FRAME,
     TEXT,
@@ -180,12 +181,30 @@ async def test_pings_of_a_client_that_does_not_read() -> None:
         client = await Socket.open(server.port)
         client.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
         session = server.application.sessions[0]
-        session.send(prepare_text("x" * 1_000_000))
-        await eventually(lambda: session.backlog > 100_000)
-        before = session.backlog
+        session.send(prepare_text("x" * 20_000_000))
+        backlogs = [0]
+        while session.backlog != backlogs[-1] or not session.backlog:
+            backlogs.append(session.backlog)
+            await asyncio.sleep(0.02)
         client.write(frame(PING_FRAME, b"x" * 125) * 5000)
         await eventually(lambda: session._idle_frames == 5000)
-        assert session.backlog <= before
+        assert 0 < session.backlog <= backlogs[-1]
+
+
+async def test_data_for_a_session_that_is_over() -> None:
+    """What a client sends after its session was closed is dropped, also when reading had been paused."""
+    async with running(close_timeout=60.0) as server:
+        client = await Socket.open(server.port)
+        session = server.application.sessions[0]
+        session.pause_reading()
+        session.close(closing.FORCED_CLOSE)
+        assert await client.close_code() == 1000
+        client.write(frame(TEXT, b"4" + b"x" * 60_000) * 10 + frame(CLOSE_FRAME, struct.pack("!H", 1000)))
+        async with asyncio.timeout(DEADLINE):
+            assert await client.http.reader.read() == b""
+        assert server.application.messages == []
+        client.close()
+        await eventually(lambda: server.idle)
 
 
 async def test_a_client_that_does_not_read() -> None:

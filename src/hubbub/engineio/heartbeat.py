@@ -31,7 +31,7 @@ class Heartbeat:
         self._suspended = False
 
     def next_check(self, now: float) -> float:
-        """When to call `check` again: for the next PING, which a PONG may allow by then, or for the timeout."""
+        """When to call `check` again: for the next PING, which a PONG may allow, or for the timeout."""
         if self._pong_due is None:
             return self._ping_due
         return min(self._ping_due, self._pong_due) if now < self._ping_due else self._pong_due

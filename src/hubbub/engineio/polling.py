@@ -209,8 +209,6 @@ class Polling:
             if isinstance(body, Refusal):
                 session.fail(_BODY_REASONS.get(body, closing.TRANSPORT_ERROR))
                 return body
-            if session.wire is not wire:
-                return refusals.UPGRADED
             await self._deliver(session, wire, body)
         except PacketError:
             session.fail(closing.PARSE_ERROR)
