@@ -1,9 +1,11 @@
 """Hostile packets end the connection that sent them and nothing else, shown over real connections."""
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -129,6 +131,29 @@ async def test_a_million_keys_are_only_large(place: Place) -> None:
     async with RawClient(place.address) as client:
         await client.ask("0")
         assert await client.ask(f'21["a",{{{keys}}}]') == f"31[{{{keys}}}]"
+
+
+@module_loop
+async def test_closes_a_polling_session(place: Place) -> None:
+    """Over polling the end is a CLOSE packet; what came earlier in the same payload was handled."""
+    url = f"http://{place.address}/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession() as http:
+
+        async def ask(method: str, data: str | None = None) -> tuple[int, str]:
+            async with http.request(method, url, data=data) as answer:
+                return answer.status, await answer.text()
+
+        _, opened = await ask("GET")
+        url += "&sid=" + json.loads(opened[1:])["sid"]
+        await ask("POST", "40")
+        _, welcome = await ask("GET")
+        assert welcome.startswith("40{")
+        await ask("POST", '42["first"]\x1e42{}\x1e42["too late"]')
+        assert await ask("GET") == (200, "1")
+        assert (await ask("GET"))[0] == 400
+    await place.check_unharmed()
+    assert "first" in place.application.names()
+    assert "too late" not in place.application.names()
 
 
 async def test_no_connect_in_time() -> None:
