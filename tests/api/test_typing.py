@@ -2,6 +2,8 @@
 
 import time
 
+import pytest_asyncio
+
 from tests.api import objects
 from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, Json, settle
@@ -11,6 +13,12 @@ from tests.harness.users import new_user
 from tests.harness.world import World
 
 TYPING_TIMEOUT = 3.0
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def patient(world_with: Worlds) -> World:
+    """A server on which typing does not end by itself while a test runs."""
+    return await world_with(typing_timeout="10m")
 
 
 async def set_typing(client: Client, chat_id: str, is_typing: bool) -> Json:
@@ -43,9 +51,9 @@ async def test_told_to_the_others(world: World) -> None:
     assert client.seen("user:typing") == outside.seen("user:typing") == []
 
 
-async def test_stopping(world: World) -> None:
+async def test_stopping(patient: World) -> None:
     """`isTyping: false` ends it; once more, or without a beginning, it succeeds and tells nothing."""
-    chat_id, (client, peer) = await world.room_of(new_user(), new_user())
+    chat_id, (client, peer) = await patient.room_of(new_user(), new_user())
     await set_typing(client, chat_id, False)
     await set_typing(client, chat_id, True)
     await set_typing(client, chat_id, False)
@@ -67,27 +75,27 @@ async def test_ends_by_itself(world: World) -> None:
     assert sum(not told["isTyping"] for told in peer.seen("user:typing")) == 1
 
 
-async def test_ends_by_sending(world: World) -> None:
+async def test_ends_by_sending(patient: World) -> None:
     """A message ends the typing of its sender."""
-    chat_id, (client, peer) = await world.room_of(new_user(), new_user())
+    chat_id, (client, peer) = await patient.room_of(new_user(), new_user())
     await set_typing(client, chat_id, True)
     await client.say(chat_id, "done")
     await ended(peer, client, chat_id)
 
 
-async def test_ends_by_leaving(world: World) -> None:
+async def test_ends_by_leaving(patient: World) -> None:
     """Leaving the room ends it."""
-    chat_id, (client, peer) = await world.room_of(new_user(), new_user())
+    chat_id, (client, peer) = await patient.room_of(new_user(), new_user())
     await set_typing(client, chat_id, True)
     await client.done("leave:chat", {"chatId": chat_id})
     await ended(peer, client, chat_id)
 
 
-async def test_ends_by_disconnecting(world: World, mode: str) -> None:
+async def test_ends_by_disconnecting(patient: World, mode: str) -> None:
     """A socket that goes away ends it."""
     user, watcher = new_user(), new_user()
-    chat_id = await world.chat_of(user, watcher)
-    client, peer = await world.connect(user, mode), await world.connect(watcher)
+    chat_id = await patient.chat_of(user, watcher)
+    client, peer = await patient.connect(user, mode), await patient.connect(watcher)
     await client.join(chat_id)
     await peer.join(chat_id)
     await set_typing(client, chat_id, True)
