@@ -6,7 +6,9 @@ import sys
 import structlog
 from structlog.typing import Processor
 
-_QUIET = ("uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy")
+# Libraries that have something to say about each request, or only about themselves. uvicorn warns of every
+# malformed request, which anybody can send by the thousand.
+_QUIET = {"uvicorn.error": logging.ERROR, "alembic": logging.WARNING, "sqlalchemy": logging.WARNING}
 
 
 def configure(level: str, form: str) -> None:
@@ -39,8 +41,8 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
 
 
 def _escape(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
