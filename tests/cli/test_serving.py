@@ -1,5 +1,6 @@
 """Commands beside a running server, and the server's own start and end."""
 
+import fcntl
 import json
 import socket
 import urllib.request
@@ -66,6 +67,15 @@ def test_a_stale_address(tmp_path: Path) -> None:
     output(tmp_path, "migrate")
     (tmp_path / "hubbub.db.address").write_text("http://127.0.0.1:9\n")
     assert output(tmp_path, "user", "list").startswith("NAME")
+
+
+def test_a_stale_address_of_a_database_in_use(tmp_path: Path) -> None:
+    """When the database is in use and nobody answers at the noted address, the line is about the database."""
+    output(tmp_path, "migrate")
+    (tmp_path / "hubbub.db.address").write_text("http://127.0.0.1:9\n")
+    with (tmp_path / "hubbub.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "in use" in complaint(tmp_path, "user", "list")
 
 
 def test_starting_and_stopping(tmp_path: Path) -> None:

@@ -70,4 +70,8 @@ def test_registering_is_counted_too(http: httpx.Client) -> None:
     assert response.status_code == 429
     text = http.get("/metrics").text
     assert 'route="POST /api/v1/auth/login"' in text
-    assert "hubbub_sockets 0.0" in text
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(samples["hubbub_sockets"]) == 0
+    assert float(samples["hubbub_messages_total"]) == 0
+    assert float(samples["hubbub_commit_operations_total"]) >= float(samples["hubbub_commits_total"]) > 0
+    assert 0 < float(samples["hubbub_commit_seconds_total"]) < 60

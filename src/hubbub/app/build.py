@@ -10,7 +10,7 @@ from typing import Final
 
 from hubbub.app.chat_parts import ChatParts, Shared, make_chat
 from hubbub.app.errors import StartError
-from hubbub.app.readings import Readings, register
+from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
 from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
@@ -92,13 +92,14 @@ async def _wire(settings: Settings, store: Store) -> Built:
     server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring))
     delivery = Delivery(server, clients, parts.messages, await store.epoch())
     expiry = Expiry(settings.token_grace, _disconnect)
-    dispatch = Dispatch(Handlers(parts, delivery, expiry).table(), parts.limits)
+    metrics = Metrics()
+    table = Handlers(parts, delivery, expiry).table()
+    dispatch = Dispatch(table, parts.limits, request_durations(metrics, table).observe)
     namespace.serve(delivery, dispatch, expiry)
     shared.bus.subscribe(delivery.deliver)
     shared.bus.subscribe(namespace.heard)
     chat.lag.start()
-    metrics = Metrics()
-    register(metrics, Readings(chat, clients, server, delivery, dispatch))
+    register(metrics, Readings(store, chat, clients, server, delivery, dispatch))
     return Built(
         store, chat, clients, server, namespace, delivery, dispatch, expiry, Web(chat, server, store, metrics)
     )

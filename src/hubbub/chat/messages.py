@@ -40,6 +40,8 @@ class Messages:
         self._registry = registry
         self._bus = bus
         self._limits = limits
+        # Messages stored since the start, for the metrics.
+        self.stored = 0
 
     async def send(self, who: Connection, request: SendMessage) -> "asyncio.Future[Outcome]":
         """Accept a message. The future is done after its commit; by then it has been told to the room.
@@ -81,6 +83,7 @@ class Messages:
         result = appended.result()
         message = wire.message(result.message)
         if not result.duplicate:
+            self.stored += 1
             self._bus.publish(MessageNew(message=message, position=result.message.position))
         if not outcome.cancelled():
             outcome.set_result(_outcome(message, result.duplicate, deliver_to))

@@ -8,16 +8,16 @@ logged under a correlation id, which is all that the client learns.
 
 import asyncio
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Final
 
 import msgspec
 
 from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
-from hubbub.contract import errors, requests
+from hubbub.contract import errors, problems, requests
 from hubbub.contract.answers import Answer
 from hubbub.contract.errors import Code, Failure, Problem, RequestError
 from hubbub.contract.values import now
@@ -26,35 +26,42 @@ from hubbub.socketio import Ack
 
 log = logging.getLogger(__name__)
 
-_PLACE: Final = re.compile(r" - at `\$\.?(?P<field>.*)`$")
-_MISSING: Final = re.compile(r"missing required field `(?P<field>.+)`$")
-
 MOST_REFUSED: Final = 1000
 """Requests refused for their number, one after the other, before the socket is disconnected."""
 
 Result = Answer | asyncio.Future[Answer]
 Handler = Callable[[Client, requests.Request], Awaitable[Result]]
+Observe = Callable[[str, float], None]
+"""Is told an event's name and the seconds from the request to its answer."""
 
 
 class Dispatch:
     """Turns events into answers by a table: event name -> request type, handler."""
 
-    def __init__(self, table: Mapping[str, tuple[type[requests.Request], Handler]], limits: Limits) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, tuple[type[requests.Request], Handler]],
+        limits: Limits,
+        observe: Observe,
+    ) -> None:
         self._table = table
         self._limits = limits
+        self._observe = observe
         # Answered requests by event and outcome code, for the metrics.
         self.answered: dict[tuple[str, ...], float] = {}
 
     async def handle(self, client: Client, name: str, args: list[object]) -> Ack:
         """Answer an event. Never raises for what the client did."""
         event = name if name in self._table else "unknown"
+        started = perf_counter()
         try:
             result = await self._answer(client, name, args)
         except Exception as error:  # noqa: BLE001 - every way out is an answer; ours are logged below
             return [self._failure(event, error, client)]
         if isinstance(result, asyncio.Future):
-            return self._later(event, result, client)
+            return self._later(event, result, client, started)
         self._count(event, "OK")
+        self._observe(event, perf_counter() - started)
         return [result]
 
     async def _answer(self, client: Client, name: str, args: list[object]) -> Result:
@@ -78,7 +85,7 @@ class Dispatch:
                 client.socket.disconnect(close=True)
             raise
 
-    def _later(self, event: str, result: "asyncio.Future[Answer]", client: Client) -> Ack:
+    def _later(self, event: str, result: "asyncio.Future[Answer]", client: Client, started: float) -> Ack:
         """Answer when the result is known."""
         ack: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
 
@@ -88,6 +95,7 @@ class Dispatch:
                 return
             if error is None:
                 self._count(event, "OK")
+                self._observe(event, perf_counter() - started)
                 ack.set_result([done.result()])
             else:
                 ack.set_result([self._failure(event, error, client)])
@@ -127,14 +135,4 @@ def parse(request_type: type[requests.Request], args: list[object]) -> requests.
     try:
         return msgspec.convert(payload, request_type)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-
-
-def _invalid(text: str) -> RequestError:
-    missing = _MISSING.search(text)
-    if missing is not None:
-        return errors.invalid(missing["field"], "is missing")
-    place = _PLACE.search(text)
-    if place is None:
-        return errors.invalid("", text)
-    return errors.invalid(place["field"], text[: place.start()])
+        raise problems.refusal(error) from None

@@ -226,5 +226,8 @@ class Store(Users, Chats, Log, Sessions, Protocol):
     async def check(self) -> None:
         """Do a small read and a small durable write. Raises `StoreUnavailable`; for readiness and health."""
 
+    def commits(self) -> records.Commits:
+        """Return figures of the group commit."""
+
     async def close(self) -> None:
         """Finish what was begun, then let go of the database."""

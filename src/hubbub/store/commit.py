@@ -14,10 +14,12 @@ import logging
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast
 
 from sqlalchemy import Connection
 
+from hubbub.store import records
 from hubbub.store.base import StoreError, StoreUnavailable
 
 P = TypeVar("P")
@@ -91,6 +93,10 @@ class GroupCommit:
         self._in_flight: Batch | None = None
         self._flush_scheduled = False
         self._closed = False
+        self._begun = 0.0
+        self._transactions_done = 0
+        self._operations_done = 0
+        self._seconds = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._ended = asyncio.Event()
@@ -149,11 +155,22 @@ class GroupCommit:
         self._flush_scheduled = False
         self._in_flight = list(self._pending.values())
         self._pending.clear()
+        self._begun = perf_counter()
         self._batches.put(self._in_flight)
+
+    def figures(self) -> records.Commits:
+        """Return what was committed until now."""
+        return records.Commits(
+            transactions=self._transactions_done, operations=self._operations_done, seconds=self._seconds
+        )
 
     def _done(self, batch: Batch, error: Exception | None) -> None:
         """Answer a batch's callers, and send the next batch on its way first."""
         self._in_flight = None
+        if error is None:
+            self._transactions_done += 1
+            self._operations_done += sum(len(group.payloads) for group in batch)
+            self._seconds += perf_counter() - self._begun
         if self._pending:
             self._flush()
         else:

@@ -133,6 +133,14 @@ class MessageTotals(msgspec.Struct, frozen=True, kw_only=True):
     read: int
 
 
+class Commits(msgspec.Struct, frozen=True, kw_only=True):
+    """Transactions committed since the start, the operations in them, and the seconds they took in all."""
+
+    transactions: int
+    operations: int
+    seconds: float
+
+
 class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     """What a socket leaves behind for its successor.
 

@@ -72,6 +72,10 @@ class SqliteStore:
         await self._read(history.read_epoch)
         await self._write(history.touch)
 
+    def commits(self) -> records.Commits:
+        """Return figures of the group commit."""
+        return self._commit.figures()
+
     async def create_user(self, user: records.User, password_hash: str | None) -> None:
         """Store a new user."""
         await self._write(lambda c: users.create_user(c, user, password_hash))
