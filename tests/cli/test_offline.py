@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hubbub import __version__
 from hubbub.settings import ROWS
@@ -72,6 +74,17 @@ def test_a_failing_program(tmp_path: Path) -> None:
     """As a program, too: one line on stderr, exit code 2."""
     done = program(tmp_path, "token", "--username", "ann", "--ttl", "soon")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_tokens_from_elsewhere(tmp_path: Path) -> None:
+    """A server that takes only tokens of somebody else makes none; users and chats can be managed still."""
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(key.public_bytes(*form))
+    settings = {"HUBBUB_JWT_ALGORITHMS": "ES256", "HUBBUB_JWT_PUBLIC_KEY": str(tmp_path / "key.pem")}
+    assert "elsewhere" in complaint(tmp_path, "token", "--username", "ann", **settings)
+    output(tmp_path, "user", "add", "ann", stdin=PASSWORD, **settings)
+    output(tmp_path, "chat", "create", "Team", "--owner", "ann", **settings)
 
 
 def test_settings_and_their_sources(tmp_path: Path) -> None:

@@ -53,18 +53,18 @@ class Desk:
 
     async def get(self, path: str, answer: type[T], **params: str | int) -> T:
         """Ask for something."""
-        return msgspec.json.decode(await self._ask(self._request("GET", path, params=params)), type=answer)
+        return read(await self._ask(self._request("GET", path, params=params)), answer)
 
     async def post(
         self, path: str, body: dict[str, Any], answer: type[T], acting: rest.User | None = None
     ) -> T:
         """Have something made, in the name of a user when `acting` is given."""
         request = self._request("POST", path, json=body)
-        return msgspec.json.decode(await self._ask(request, acting), type=answer)
+        return read(await self._ask(request, acting), answer)
 
     async def patch(self, path: str, body: dict[str, Any], answer: type[T]) -> T:
         """Have something changed."""
-        return msgspec.json.decode(await self._ask(self._request("PATCH", path, json=body)), type=answer)
+        return read(await self._ask(self._request("PATCH", path, json=body)), answer)
 
     async def delete(self, path: str) -> None:
         """Have something removed."""
@@ -111,6 +111,14 @@ def as_record(user: rest.User) -> records.User:
     return records.User(
         id=user.id, username=user.username, email=user.email, role=user.role, active=True, created_at=0
     )
+
+
+def read(content: bytes, answer: type[T]) -> T:
+    """The content of an answer."""
+    try:
+        return msgspec.json.decode(content, type=answer)
+    except msgspec.MsgspecError:
+        raise Failed("what answers at the server's address is no hubbub server of this version") from None
 
 
 def in_words(response: httpx.Response) -> str:
