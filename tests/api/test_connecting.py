@@ -1,10 +1,15 @@
 """Who may come in, by which way, and what a refused client is told (contract, section 1)."""
 
+import base64
+import hmac
 import json
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.api.conftest import Worlds
 from tests.harness.clients import NAMESPACE, RefusedError
@@ -174,6 +179,24 @@ async def test_issuer_audience_and_unknown_users(world_with: Worlds) -> None:
     message, data = await refusal(world, PYTHON, token=new_user().token(**claims))
     assert message == "Unauthorized"
     assert data["code"] in {"INVALID_TOKEN", "USER_INACTIVE"}
+
+
+async def test_public_key(world_with: Worlds) -> None:
+    """With a public key its algorithm is the only one accepted, whatever a token says of itself."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    world = await world_with(jwt_secret=None, jwt_algorithms="ES256", jwt_public_key=pem)
+    user = new_user()
+    claims = {"sub": user.id, "username": user.username, "exp": 2**33}
+    client = world.client(user)
+    await client.connect(jwt.encode(claims, private, algorithm="ES256"))
+    await client.done("room:list")
+    head, body, _ = jwt.encode(claims, "x" * 32, algorithm="HS256").split(".")
+    mac = hmac.digest(pem.encode(), f"{head}.{body}".encode(), "sha256")
+    forged = f"{head}.{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+    for token in (forged, user.token(), unsigned(user)):
+        _, data = await refusal(world, PYTHON, token=token)
+        assert data == {"code": "INVALID_TOKEN"}
 
 
 POLLING = "/socket.io/?EIO=4&transport=polling"

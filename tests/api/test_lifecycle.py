@@ -194,6 +194,8 @@ async def test_stubborn_client(start: Worlds) -> None:
             return True
         return False
 
-    await eventually(refused, what="new connections to be refused")
-    assert await world.server.exited(STOP) == 0
-    writer.close()
+    try:
+        await eventually(refused, what="new connections to be refused")
+        assert await world.server.exited(STOP) == 0
+    finally:
+        writer.close()

@@ -44,7 +44,7 @@ def environment(data_dir: Path, settings: Mapping[str, str | None]) -> dict[str,
     source = str(Path(__file__).parents[2] / "src")
     path = os.pathsep.join(filter(None, [source, clean.get("PYTHONPATH", "")]))
     named = {f"HUBBUB_{name.upper()}": value for name, value in chosen.items() if value is not None}
-    return {**clean, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDEVMODE": "", **named}
+    return {**clean, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **named}
 
 
 @dataclass(slots=True)
