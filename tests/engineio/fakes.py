@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from hubbub.engineio import CloseReason, EngineConfig, Session, prepare_text
+from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.requests import Handshake
 from tests.engineio.harness import Recorder
 
@@ -46,6 +47,7 @@ class FakeHost:
     def __init__(self, config: EngineConfig = CONFIG) -> None:
         self.config = config
         self.application = Recorder(echo=False)
+        self.flusher = Flusher()
         self.woken: list[Session] = []
         self.wake: Callable[[Session], None] = self.woken.append
         self.talking: list[Session] = []

@@ -5,7 +5,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from hubbub.engineio import CloseReason, EngineConfig, Handshake, Prepared, Session
+from hubbub.engineio import CloseReason, EngineConfig, Flusher, Handshake, Prepared, Session
 from hubbub.socketio import Ack, Namespace, Server, ServerConfig, Socket, Welcome
 from hubbub.socketio.connection import Connection
 
@@ -20,7 +20,8 @@ async def eventually(condition: Callable[[], object], timeout: float = 5.0) -> N
 class FakeSession:
     """An engine session that keeps what it is told: `sent`, `reason`, `reading`."""
 
-    def __init__(self, address: str = "192.0.2.1") -> None:
+    def __init__(self, address: str = "192.0.2.1", flusher: Flusher | None = None) -> None:
+        self.flusher = flusher or Flusher()
         self.handshake = Handshake(address, "websocket", 0.0)
         self.app: object = None
         self.sent: list[str | bytes] = []
@@ -28,9 +29,15 @@ class FakeSession:
         self.reading = True
 
     def send(self, packet: Prepared) -> None:
+        self.flusher.spread()
         if self.reason is None:
             wire = packet.packet.decode()
             self.sent.append(wire[1:] if wire.startswith("4") else base64.b64decode(wire[1:]))
+
+    def send_all(self, packets: list[Prepared], size: int) -> None:
+        assert size == sum(packet.size for packet in packets)
+        for packet in packets:
+            self.send(packet)
 
     def close(self, reason: CloseReason) -> None:
         self.reason = self.reason or reason
@@ -90,7 +97,7 @@ class Client:
     """A client on a fake session of a server whose engine does not run."""
 
     def __init__(self, server: Server) -> None:
-        self.session = FakeSession()
+        self.session = FakeSession(flusher=server.engine.flusher)
         self._events = server.engine.sessions.application
         self._events.opened(self._real)
 

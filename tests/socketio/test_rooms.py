@@ -11,7 +11,7 @@ from tests.socketio.fakes import Client, FakeSession, Recorder, eventually, make
 
 
 class Members:
-    """A server with some clients in it."""
+    """A server with some clients in it; its engine does not run, `end_turn` does what it would."""
 
     def __init__(self) -> None:
         self.application = Recorder()
@@ -21,6 +21,10 @@ class Members:
     async def _welcome(self, socket: Socket, auth: Mapping[str, object]) -> Welcome:
         return Welcome(pid=cast("str | None", auth.get("pid")))
 
+    def end_turn(self) -> None:
+        """What is kept until the end of the turn goes to the sessions."""
+        self.server.engine.flusher.spread()
+
     async def add(self, *rooms: str, pid: str | None = None) -> tuple[Client, Socket]:
         """A client that is connected and in the rooms."""
         client = Client(self.server)
@@ -29,6 +33,35 @@ class Members:
         for room in rooms:
             socket.join(room)
         return client, socket
+
+
+async def test_everybody_gets_everything_in_the_order_of_sending() -> None:
+    """Bursts of rooms, single packets and changes of membership in one turn: as if each were sent at once."""
+    members = Members()
+    (a, first), (b, second) = await members.add("x", "y"), await members.add("y")
+    server = members.server
+
+    def shout(room: str | None, n: int, skip: Socket | None = None) -> None:
+        server.broadcast("/", room, server.encode("/", "n", [n]), skip=skip)
+
+    shout("x", 1)
+    shout("x", 2)
+    shout("y", 3)
+    shout("x", 4)
+    first.emit("n", [5])
+    shout("y", 6, skip=first)
+    shout("y", 7)
+    second.join("x")
+    shout("x", 8)
+    first.leave("x")
+    shout("x", 9)
+    shout(None, 10)
+    first.disconnect()
+    shout("y", 11)
+    members.end_turn()
+    numbers = [[n for n in range(12) if f'2["n",[{n}]]' == text] for text in map(str, a.session.sent)]
+    assert [n for found in numbers for n in found] == [1, 2, 3, 4, 5, 7, 8, 10]
+    assert [str(text) for text in b.session.sent] == [f'2["n",[{n}]]' for n in (3, 6, 7, 8, 9, 10, 11)]
 
 
 async def test_broadcast_reaches_the_room_and_nobody_else() -> None:
@@ -43,6 +76,7 @@ async def test_broadcast_reaches_the_room_and_nobody_else() -> None:
     assert server.broadcast("/", "nobody", packet) == 0
     assert server.broadcast("/", None, packet) == 3
     assert server.broadcast("/", None, packet, skip=second) == 2
+    members.end_turn()
     text = '2["news",{"n":1}]'
     assert (a.session.sent, b.session.sent, c.session.sent) == ([text] * 3, [text] * 4, [text] * 2)
     assert server.members("/", "x") == [first, second]
@@ -50,9 +84,9 @@ async def test_broadcast_reaches_the_room_and_nobody_else() -> None:
 
 
 async def test_one_encoding_serves_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All recipients of a broadcast are handed the same objects."""
-    handed: list[Prepared] = []
-    monkeypatch.setattr(FakeSession, "send", lambda self, packet: handed.append(packet))
+    """All recipients of a broadcast are handed the same objects, even the same list."""
+    handed: list[list[Prepared]] = []
+    monkeypatch.setattr(FakeSession, "send_all", lambda self, packets, size: handed.append(packets))
     members = Members()
     for _ in range(3):
         client = Client(members.server)
@@ -60,7 +94,10 @@ async def test_one_encoding_serves_everybody(monkeypatch: pytest.MonkeyPatch) ->
     await eventually(lambda: len(members.application.sockets) == 3)
     handed.clear()
     members.server.broadcast("/", None, members.server.encode("/", "file", b"bytes"))
-    assert [handed.count(packet) for packet in handed] == [3] * 6
+    members.end_turn()
+    assert len(handed) == 3
+    assert all(packets is handed[0] for packets in handed)
+    assert len(handed[0]) == 2
 
 
 async def test_attachments_follow_their_text() -> None:
@@ -68,6 +105,7 @@ async def test_attachments_follow_their_text() -> None:
     members = Members()
     clients = [(await members.add("x"))[0] for _ in range(2)]
     members.server.broadcast("/", "x", members.server.encode("/", "files", [b"1", b"2"]))
+    members.end_turn()
     for client in clients:
         text, *attachments = client.session.sent
         assert str(text).startswith('52-["files",[')

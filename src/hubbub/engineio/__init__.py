@@ -12,6 +12,7 @@ from hubbub.engineio import closing
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.engine import Engine
+from hubbub.engineio.flusher import Burst, Flusher
 from hubbub.engineio.packets import PacketError, Prepared, prepare_binary, prepare_text
 from hubbub.engineio.registry import Registry
 from hubbub.engineio.requests import Handshake
@@ -20,10 +21,12 @@ from hubbub.engineio.timers import Expiring, Timers
 
 __all__ = [
     "Application",
+    "Burst",
     "CloseReason",
     "Engine",
     "EngineConfig",
     "Expiring",
+    "Flusher",
     "Handshake",
     "PacketError",
     "Prepared",

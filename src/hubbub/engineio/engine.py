@@ -40,10 +40,11 @@ class Engine:
         self.timers = Timers(
             min(_LONGEST_TICK, min(config.ping_interval, config.ping_timeout) / _TICKS_PER_TIME)
         )
-        self.sessions = Registry(config, application, self.timers, flusher.wake)
+        self.sessions = Registry(config, application, self.timers, flusher)
         door = Door(config, self.sessions, refused)
         self._parts = Parts(config, door, self.sessions, self.timers, flusher.frames)
         self._polling = Polling(self._parts)
+        self.flusher = flusher
         self.path = config.path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

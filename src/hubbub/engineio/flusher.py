@@ -1,8 +1,14 @@
 # A stretch of the way in docs/life-of-a-message.md.
-"""The end of a turn: every session that something was sent to is flushed once, one write for all of it."""
+"""The end of a turn: every session that something was sent to is flushed once, one write for all of it.
+
+What a room is sent during a turn is kept once, as its burst, and handed to the members' outboxes together: at
+the end of the turn, or before anything else is sent to anybody. So every session gets everything in the order
+of sending.
+"""
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
 from hubbub.engineio.packets import Prepared
 from hubbub.engineio.session import Session
@@ -27,7 +33,7 @@ class FrameJoiner:
         """The packets' frames in one piece. The list must not change afterwards."""
         if len(packets) == 1:
             return packets[0].frame
-        if packets != self._packets:
+        if packets is not self._packets and packets != self._packets:
             self._joined = b"".join([packet.frame for packet in packets])
             self._packets = packets
         return self._joined
@@ -38,11 +44,20 @@ class FrameJoiner:
         self._joined = b""
 
 
+class Burst(Protocol):
+    """Packets for many sessions that are not in the outboxes yet."""
+
+    def spread(self) -> None:
+        """Put them there, by `Session.send_all`."""
+
+
 class Flusher:
     """Collects the sessions with something to send. Use on the event loop's thread only."""
 
     def __init__(self) -> None:
         self.frames = FrameJoiner()
+        # At most one: another one, or a packet for a single session, makes it spread first.
+        self.burst: Burst | None = None
         self._ready: deque[Session] = deque()
         self._scheduled = False
 
@@ -50,10 +65,28 @@ class Flusher:
         """Flush the session at the end of this turn."""
         self._ready.append(session)
         if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._schedule()
+
+    def gather(self, burst: Burst) -> None:
+        """Let a burst wait for more of its packets, until something else is sent or this turn ends."""
+        if self.burst is not burst:
+            self.spread()
+            self.burst = burst
+            if not self._scheduled:
+                self._schedule()
+
+    def spread(self) -> None:
+        """Put the packets of the burst that waits, if any, into the outboxes."""
+        burst, self.burst = self.burst, None
+        if burst is not None:
+            burst.spread()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
+        self.spread()
         ready = self._ready
         try:
             for _ in range(min(len(ready), _SLICE)):

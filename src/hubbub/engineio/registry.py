@@ -3,11 +3,12 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import time
 from typing import Protocol
 
 from hubbub.engineio.config import EngineConfig
+from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.refusals import STOPPING, TOO_MANY_SESSIONS, Refusal
 from hubbub.engineio.requests import Handshake, Request, join_headers
 from hubbub.engineio.session import Application, Session
@@ -36,11 +37,12 @@ class Registry:
         config: EngineConfig,
         application: Application,
         timers: Timers,
-        wake: Callable[[Session], None],
+        flusher: Flusher,
     ) -> None:
         self.config = config
         self.application = application
-        self.wake = wake
+        self.flusher = flusher
+        self.wake = flusher.wake
         self.accepting = True
         self.sockets: set[Socket] = set()
         self._timers = timers

@@ -57,6 +57,17 @@ class Application(Protocol):
         """The session is over; called exactly once per `opened`, never from inside `send` or `close`."""
 
 
+class Turn(Protocol):
+    """What has been sent to many sessions in this turn of the event loop."""
+
+    @property
+    def burst(self) -> object | None:
+        """Packets that are not in the outboxes yet."""
+
+    def spread(self) -> None:
+        """Put them there."""
+
+
 class Host(Protocol):
     """What all sessions of an engine share."""
 
@@ -67,6 +78,10 @@ class Host(Protocol):
     @property
     def application(self) -> Application:
         """Who listens."""
+
+    @property
+    def flusher(self) -> "Turn":
+        """The end of this turn of the event loop."""
 
     def wake(self, session: "Session", /) -> None:
         """Call the session's `flush` at the end of this turn of the event loop."""
@@ -93,6 +108,8 @@ class Session:
         "_max_packets",
         "_opened",
         "_queued",
+        "_shared",
+        "_turn",
         "app",
         "candidate",
         "handshake",
@@ -125,8 +142,11 @@ class Session:
         self.candidate: Wire | None = None
         self.upgrading = Upgrading.NONE
 
-        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames.
+        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames. The list may
+        # be shared with other sessions: then it is copied before it is changed.
         self.outbox: list[Prepared] = []
+        self._shared = False
+        self._turn = host.flusher
         self._queued = 0
         self._max_bytes = host.config.max_outbox_bytes
         self._max_packets = host.config.max_outbox_packets
@@ -162,6 +182,8 @@ class Session:
 
         A client whose backlog is past the configured bounds is closed as a slow reader instead.
         """
+        if self._turn.burst is not None:
+            self._turn.spread()
         if self.state is not State.OPEN:
             return
         outbox = self.outbox
@@ -171,11 +193,39 @@ class Session:
             self._discard()
             self.close(closing.SLOW_READER)
             return
+        if self._shared:
+            outbox = self.outbox = outbox.copy()
+            self._shared = False
         outbox.append(packet)
         self._queued += packet.size
 
+    def send_all(self, packets: list[Prepared], size: int) -> None:
+        """Queue a burst's packets, of `size` bytes in all, as `send` would one by one.
+
+        The list is shared by all sessions that get it: nobody may change it.
+        """
+        if self.state is not State.OPEN:
+            return
+        outbox = self.outbox
+        if not outbox:
+            self._host.wake(self)
+            self.outbox = packets
+            self._shared = True
+        elif self._queued > self._max_bytes or len(outbox) >= self._max_packets:
+            self._discard()
+            self.close(closing.SLOW_READER)
+            return
+        elif self._shared:
+            self.outbox = outbox + packets
+            self._shared = False
+        else:
+            outbox += packets
+        self._queued += size
+
     def close(self, reason: CloseReason = closing.FORCED_CLOSE) -> None:
         """End the session once what is queued has been sent. Does nothing when it is ending already."""
+        if self._turn.burst is not None:
+            self._turn.spread()
         if self.state is State.OPEN:
             self.state = State.CLOSING
             self.reason = reason
@@ -250,8 +300,8 @@ class Session:
             if count and size > max_bytes:
                 break
             count += 1
-        taken = self.outbox[:count]
-        del self.outbox[:count]
+        taken, self.outbox = self.outbox[:count], self.outbox[count:]
+        self._shared = False
         self._queued -= sum(packet.size for packet in taken)
         return taken
 
@@ -369,6 +419,7 @@ class Session:
 
     def _discard(self) -> None:
         self.outbox = []
+        self._shared = False
         self._queued = 0
 
     def _drop_candidate(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hubbub.engineio import Flusher
 from hubbub.socketio.rooms import Rooms
 from hubbub.socketio.sockets import Socket
 
@@ -86,12 +87,12 @@ class Space:
 
     __slots__ = ("application", "name", "rooms", "sockets")
 
-    def __init__(self, name: str, application: Namespace) -> None:
+    def __init__(self, name: str, application: Namespace, flusher: Flusher) -> None:
         self.name = name
         self.application = application
         # Those that `connected` was called for and `disconnected` was not.
         self.sockets: dict[str, Socket] = {}
-        self.rooms: Rooms[Socket] = Rooms()
+        self.rooms: Rooms[Socket] = Rooms(flusher)
 
     async def free(self, sid: str) -> None:
         """Disconnect the socket that has this id, if any, and wait until the application knows."""

@@ -68,7 +68,7 @@ class Server:
         namespaces: Mapping[str, Namespace],
         refused: Callable[[str, str, str], None] | None = None,
     ) -> None:
-        self._spaces = {name: Space(name, application) for name, application in namespaces.items()}
+        self._spaces: dict[str, Space] = {}
         self._tasks = Tasks()
         shared = Shared(
             config=config,
@@ -78,6 +78,8 @@ class Server:
             assembling=Deadlines(config.attachment_timeout),
         )
         self.engine = Engine(config.engine, Sessions(shared), refused)
+        for name, application in namespaces.items():
+            self._spaces[name] = Space(name, application, self.engine.flusher)
         # For uvicorn.Config: its application, `ws` and `http`.
         self.asgi = self.engine
         self.websocket = self.engine.websocket
