@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class NodeHost:
         self._numbers = itertools.count(1)
         self._inboxes: dict[str, Inbox] = {}
         self._replies: dict[int, asyncio.Future[list[Any]]] = {}
+        self._heard: dict[int, Callable[[list[Any]], None]] = {}
         self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -54,11 +56,15 @@ class NodeHost:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def ask(self, timeout: float = PATIENCE, **command: Any) -> list[Any]:
-        """Write one command and return its reply."""
+    async def ask(
+        self, timeout: float = PATIENCE, heard: Callable[[list[Any]], None] | None = None, **command: Any
+    ) -> list[Any]:
+        """Write one command and return its reply; `heard` gets it before any later event is looked at."""
         number = next(self._numbers)
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._replies[number] = future
+        if heard is not None:
+            self._heard[number] = heard
         self.tell(reply=number, **command)
         try:
             return await asyncio.wait_for(future, timeout)
@@ -66,6 +72,7 @@ class NodeHost:
             raise AssertionError(f"{command.get('event')} was not answered in {timeout:g} s") from None
         finally:
             self._replies.pop(number, None)
+            self._heard.pop(number, None)
 
     async def stop(self) -> None:
         """End the process by closing its input, and the reading task."""
@@ -96,6 +103,8 @@ class NodeHost:
             future.set_exception(AssertionError(told["error"]))
         else:
             future.set_result(told["args"])
+            if (heard := self._heard.get(told["reply"])) is not None:
+                heard(told["args"])
 
 
 class NodeClient(Client):
@@ -142,9 +151,16 @@ class NodeClient(Client):
         """Send without a callback."""
         self._host.tell(op="emit", client=self._name, event=event, args=list(args))
 
-    async def call(self, event: str, *args: Any, timeout: float = PATIENCE) -> list[Any]:
-        """Send with a callback."""
-        return await self._host.ask(timeout, op="call", client=self._name, event=event, args=list(args))
+    async def call(
+        self,
+        event: str,
+        *args: Any,
+        timeout: float = PATIENCE,
+        heard: Callable[[list[Any]], None] | None = None,
+    ) -> list[Any]:
+        """Send with a callback; `heard` gets the answer before any later event is looked at."""
+        command = {"op": "call", "client": self._name, "event": event, "args": list(args)}
+        return await self._host.ask(timeout, heard, **command)
 
     async def state(self) -> Any:
         """`connected`, `id`, `recovered` and `transport`, as the client sees them now."""

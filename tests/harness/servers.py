@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,9 @@ FORBIDDEN = (
 )
 """What may stand in no log of a server that only met clients."""
 
+HUBBUB = ("-m", "hubbub")
+"""The program, as arguments of Python."""
+
 RATES_OFF = {
     "connection_rate": "off",
     "message_rate": "off",
@@ -41,8 +44,8 @@ def environment(data_dir: Path, settings: Mapping[str, str | None]) -> dict[str,
     """This process's environment with these settings and no others of hubbub's; None leaves one out."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")}
     chosen = {"host": "127.0.0.1", "port": "0", "data_dir": str(data_dir), "jwt_secret": SECRET, **settings}
-    source = str(Path(__file__).parents[2] / "src")
-    path = os.pathsep.join(filter(None, [source, clean.get("PYTHONPATH", "")]))
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(filter(None, [str(root / "src"), str(root), clean.get("PYTHONPATH", "")]))
     named = {f"HUBBUB_{name.upper()}": value for name, value in chosen.items() if value is not None}
     return {**clean, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **named}
 
@@ -112,11 +115,13 @@ class Server:
         assert not found, f"the server's log contains {found}:\n{log}"
 
 
-async def launch(data_dir: Path, settings: Mapping[str, str | None]) -> Server:
+async def launch(
+    data_dir: Path, settings: Mapping[str, str | None], program: Sequence[str] = HUBBUB
+) -> Server:
     """Start the process in an existing folder, and nothing more; for starts that are to fail."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "hubbub", "serve"),
+        *(*program, "serve"),
         cwd=data_dir,
         env=environment(data_dir, settings),
         stdin=asyncio.subprocess.DEVNULL,
@@ -133,9 +138,9 @@ async def launch(data_dir: Path, settings: Mapping[str, str | None]) -> Server:
     return server
 
 
-async def serve(data_dir: Path, **settings: str | None) -> Server:
+async def serve(data_dir: Path, program: Sequence[str] = HUBBUB, /, **settings: str | None) -> Server:
     """A server that can be connected to; the rates are off unless given, None standing for the default."""
-    server = await launch(data_dir, {**RATES_OFF, **settings})
+    server = await launch(data_dir, {**RATES_OFF, **settings}, program)
     deadline = time.monotonic() + START
     while not (match := next(filter(None, map(LISTENING.search, server.out)), None)):
         if server.process.returncode is not None or time.monotonic() > deadline:
