@@ -75,3 +75,10 @@ def test_the_stored_form() -> None:
     assert ranges.dump(built([*range(1, 58), 60])) == "1-57,60"
     assert ranges.parse("1-57,60") == [1, 57, 60, 60]
     assert ranges.dump([]) == ""
+
+
+@given(numbers, numbers)
+def test_covering_is_being_a_subset(outer: list[int], inner: list[int]) -> None:
+    """A set covers another one when it holds all its numbers."""
+    assert ranges.covers(built(outer), built(inner)) == (set(inner) <= set(outer))
+    assert ranges.covers(built(outer + inner), built(inner))

@@ -9,12 +9,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hubbub.app.database import database_path
 from hubbub.settings import Settings
 
 
 def place(settings: Settings) -> Path:
     """The file that holds the note."""
-    return Path(settings.store_url.removeprefix("sqlite:///") + ".address")
+    path = database_path(settings)
+    return path.with_name(f"{path.name}.address")
 
 
 @contextlib.contextmanager

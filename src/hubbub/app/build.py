@@ -5,10 +5,9 @@ class
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from hubbub.app.chat_parts import ChatParts, Shared, make_chat
+from hubbub.app.database import database_path
 from hubbub.app.errors import StartError
 from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
@@ -28,8 +27,6 @@ from hubbub.settings import Settings
 from hubbub.socketio import Server, ServerConfig
 from hubbub.store.base import Store, StoreUnusable
 from hubbub.store.sqlite import SqliteStore
-
-_SQLITE: Final = "sqlite:///"
 
 
 @dataclass(slots=True)
@@ -67,7 +64,7 @@ async def build(settings: Settings) -> Built:
 
 
 async def _open_store(settings: Settings) -> Store:
-    path = Path(settings.store_url.removeprefix(_SQLITE))
+    path = database_path(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return await SqliteStore.open(path)

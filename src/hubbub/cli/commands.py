@@ -6,7 +6,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.app import serve as run_server
-from hubbub.cli import chats, maintenance, tokens, users
+from hubbub.cli import chats, maintenance, tokens, upkeep, users
 from hubbub.cli.flags import all_names, with_settings
 from hubbub.settings import Settings
 
@@ -38,6 +38,9 @@ def everything(
 app.command()(tokens.token)
 app.add_typer(users.app, name="user")
 app.add_typer(chats.app, name="chat")
+app.command()(upkeep.backup)
+app.command()(upkeep.restore)
+app.command()(upkeep.check)
 app.command()(maintenance.migrate)
 app.command()(maintenance.config)
 

@@ -1,12 +1,12 @@
 """`hubbub token`: an access token signed with the server's secret, whether the server runs or not."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hubbub.app import StartError
 from hubbub.app.chat_parts import make_signatures
+from hubbub.app.database import database_path
 from hubbub.chat.tokens import issue
 from hubbub.cli.desk import at_desk
 from hubbub.cli.flags import Failed, with_settings
@@ -65,7 +65,7 @@ def somebody(username: str, user_id: str) -> records.User:
 
 def registered(settings: Settings, username: str) -> records.User:
     """The registered user of that name; when none is found, one whose id is the name."""
-    if not Path(settings.store_url.removeprefix("sqlite:///")).exists():
+    if not database_path(settings).exists():
         return somebody(username, username)
     try:
         found = at_desk(settings, lambda desk: desk.find_registered(username))

@@ -2,7 +2,8 @@
 
 One process uses a file at a time, held by a lock on `<file>.lock`, and in it exactly one connection writes
 and checkpoints: SQLite before 3.51.3 can damage a database when several connections checkpoint
-(docs/decisions/0002). The reading connections can do neither.
+(docs/decisions/0002). The reading connections can do neither, so other processes may have some, too
+(`snapshot`).
 """
 
 import fcntl
@@ -47,6 +48,7 @@ PRAGMA wal_autocheckpoint = 0;
 """
 OWNER: Final = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
 REMEDIES: Final = {
+    "full": "cannot be written, its disk is full: make room",
     "not a database": "is not a database: move the file away, or name another data directory",
     "malformed": "is damaged: restore a backup",
     "readonly": "cannot be written: mind the owner and the permissions of the file and its directory",
@@ -62,24 +64,24 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
-        self._writers = create_engine("sqlite://", creator=self._connect_writer, poolclass=NullPool)
-        self._readers = create_engine("sqlite://", creator=self._connect_reader, poolclass=NullPool)
+        self._writers = create_engine("sqlite://", creator=self.open_writer, poolclass=NullPool)
+        self._readers = create_engine("sqlite://", creator=self.open_reader, poolclass=NullPool)
         event.listen(self._writers, "begin", _begin)
 
     def open(self) -> None:
         """Take the file, make or migrate its tables. Raises `StoreUnusable`, then the file is free again."""
         try:
-            self._take_lock()
+            self.lock()
             self._prepare()
         except StoreUnusable:
             self.release()
             raise
         except DBAPIError as error:
             self.release()
-            raise self._unusable(error.orig or error) from error
+            raise unusable(self.path, error.orig or error) from error
         except (OSError, sqlite3.Error) as error:
             self.release()
-            raise self._unusable(error) from error
+            raise unusable(self.path, error) from error
 
     def release(self) -> None:
         """Let others use the file. All connections must be closed."""
@@ -95,8 +97,11 @@ class Database:
         """Open a connection that can only read."""
         return self._readers.connect()
 
-    def _take_lock(self) -> None:
-        """Lock the file beside the database: a lock on the database itself would fight with SQLite's own."""
+    def lock(self) -> None:
+        """Take the file, and nothing more, until `release`. Raises `StoreUnusable` when a server has it.
+
+        What is locked is a file beside the database: a lock on the database would fight with SQLite's own.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -106,10 +111,10 @@ class Database:
                 f"{self.path} is in use by another hubbub server: "
                 "stop that one first, or name another data directory"
             ) from error
-        # SQLite would make it readable for everybody, and its other files with the same permissions.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _prepare(self) -> None:
+        # SQLite would make it readable for everybody, and its other files with the same permissions.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._look_for_damage()
         with self.connect_writer() as connection:
             cursor = connection.connection.cursor()
@@ -119,7 +124,7 @@ class Database:
 
     def _look_for_damage(self) -> None:
         """Check as much of the file as `LOOK` seconds allow: a damaged one is told best at the start."""
-        connection = self._connect_writer()
+        connection = self.open_writer()
         until = monotonic() + LOOK
         connection.set_progress_handler(lambda: monotonic() > until, 10_000)
         try:
@@ -148,10 +153,12 @@ class Database:
             )
         cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def _connect_writer(self) -> sqlite3.Connection:
+    def open_writer(self) -> sqlite3.Connection:
+        """Open the writing connection, without SQLAlchemy; there must be no other."""
         return self._connect("rwc", WRITING)
 
-    def _connect_reader(self) -> sqlite3.Connection:
+    def open_reader(self) -> sqlite3.Connection:
+        """Open a connection that can only read, without SQLAlchemy."""
         return self._connect("ro", READING)
 
     def _connect(self, mode: str, pragmas: str) -> sqlite3.Connection:
@@ -166,16 +173,17 @@ class Database:
             raise
         return connection
 
-    def _unusable(self, error: BaseException) -> StoreUnusable:
-        """Say in one line which file it is about, what is wrong with it and what to do."""
-        told = str(error)
-        if isinstance(error, OSError):
-            told = f"{self.path} cannot be written ({error.strerror})"
-            return StoreUnusable(f"{told}: name a data directory that can be")
-        for word, remedy in REMEDIES.items():
-            if word in told:
-                return StoreUnusable(f"{self.path} {remedy}")
-        return StoreUnusable(f"{self.path} cannot be opened: {told}")
+
+def unusable(path: Path, error: BaseException) -> StoreUnusable:
+    """Say in one line which file it is about, what is wrong with it and what to do."""
+    told = str(error)
+    if isinstance(error, OSError):
+        told = f"{path} cannot be written ({error.strerror})"
+        return StoreUnusable(f"{told}: name a data directory that can be")
+    for word, remedy in REMEDIES.items():
+        if word in told:
+            return StoreUnusable(f"{path} {remedy}")
+    return StoreUnusable(f"{path} cannot be opened: {told}")
 
 
 def _begin(connection: Connection) -> None:

@@ -50,7 +50,7 @@ def migrate(connection: Connection) -> bool:
     head = head_revision()
     if current == head:
         return False
-    if current is not None and not _is_known(current):
+    if current is not None and not is_known(current):
         raise StoreUnusable(
             f"the database was made by a newer hubbub (revision {current}; this one knows up to {head}): "
             "start that version, or restore a backup made by this one"
@@ -68,5 +68,6 @@ def migrate(connection: Connection) -> bool:
     return True
 
 
-def _is_known(revision: str) -> bool:
+def is_known(revision: str) -> bool:
+    """Tell whether a revision is this program's, or an older one's."""
     return any(known.revision == revision for known in _script().walk_revisions())

@@ -35,6 +35,18 @@ def contains(ranges: Ranges, number: int) -> bool:
     return index % 2 == 1 or (index > 0 and ranges[index - 1] == number)
 
 
+def covers(outer: Ranges, inner: Ranges) -> bool:
+    """Tell whether every number of one set is in another."""
+    return all(_holds(outer, first, last) for first, last in zip(inner[::2], inner[1::2], strict=True))
+
+
+def _holds(ranges: Ranges, first: int, last: int) -> bool:
+    index = bisect_right(ranges, first)
+    if index % 2 == 1:
+        return ranges[index] >= last
+    return first == last and contains(ranges, first)
+
+
 def gaps(ranges: Ranges, number: int, limit: int) -> list[tuple[int, int]]:
     """Return the gaps (first, last) beside the range that holds `number`, those of at most `limit` numbers.
 

@@ -1,8 +1,12 @@
 """What the store keeps, as plain records. Times are Unix milliseconds."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+
+VOID: Final = -1
+"""A session's position in a chat whose history is another one since: a backup was put back."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,9 +149,9 @@ class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     """What a socket leaves behind for its successor.
 
     `positions` maps each joined chat to the `seq` up to which this client is known to have received (known:
-    told by the client, or confirmed by a heartbeat answer). `token_hash` is the current recovery token's,
-    `spent_hash` the one it replaced, good until the client has answered a heartbeat; `pid_hash` is the hash
-    of Socket.IO's own private id. `expires_at` moves with every save.
+    told by the client, or confirmed by a heartbeat answer), or to `VOID`. `token_hash` is the current
+    recovery token's, `spent_hash` the one it replaced, good until the client has answered a heartbeat;
+    `pid_hash` is the hash of Socket.IO's own private id. `expires_at` moves with every save.
     """
 
     id: str

@@ -1,8 +1,16 @@
 """The name of this history, and a trace of life."""
 
+from typing import Final
+
 from sqlalchemy import Connection, select, update
 
 from hubbub.store.schema import counters, meta
+
+SET_EPOCH: Final = "UPDATE meta SET value = ? WHERE name = 'epoch'"
+VOID_POSITIONS: Final = """
+    UPDATE sessions SET positions = (SELECT json_group_object(key, -1) FROM json_each(sessions.positions))
+"""
+"""SQLite. The sessions of another history still know their chats, but no place in them (`records.VOID`)."""
 
 
 def read_epoch(connection: Connection) -> str:
