@@ -126,6 +126,8 @@ class Session(ABC):
         # What this connection was told of each chat, now and at each of the latest heartbeats.
         self.line: dict[str, int] = {}
         self.marks: list[dict[str, int]] = []
+        # The latest of them that the server must know of.
+        self.sure: dict[str, int] | None = None
         self._token: str | None = None
         self._epoch: str | None = None
         # Told live of a room while its join is not answered yet.
@@ -154,6 +156,7 @@ class Session(ABC):
         self._early.clear()
         self._entering.clear()
         self.marks.clear()
+        self.sure = None
         if not continued:
             self.rooms.clear()
             self.line.clear()
@@ -304,6 +307,7 @@ class Session(ABC):
         )
         self._settle_rooms(set(session["rooms"]), answer["reset"])
         self.marks.clear()
+        self.sure = None
         for message in queue:
             self._count(message)
             self.line[message.chat] = message.seq

@@ -7,6 +7,7 @@ an `op` of its own, which ends in `Ok`, `Fail` (refused) or `Info` (nobody knows
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -205,10 +206,11 @@ class Whole(Entry):
 
 
 class History:
-    """The entries of a run so far."""
+    """The entries of a run so far; `counts` has their kinds."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.counts: Counter[str] = Counter()
         self._ops = 0
         self._connections = 0
         self._began = time.monotonic()
@@ -217,6 +219,7 @@ class History:
         """Append an entry, at this moment."""
         entry.at = round(time.monotonic() - self._began, 4)
         self.entries.append(entry)
+        self.counts[type(entry).__name__] += 1
 
     def next_op(self) -> int:
         """A number for an attempt."""

@@ -151,7 +151,7 @@ class Link:
     async def _post(self, body: str) -> None:
         url = f"{self._base}polling&sid={self._sid}"
         timeout = aiohttp.ClientTimeout(self._patience + 1)
-        async with self._http.post(url, data=body.encode(), timeout=timeout) as response:
+        async with self._http.post(url, data=body, timeout=timeout) as response:
             if response.status != 200:
                 raise LinkLost(f"a POST was answered {response.status}")
 

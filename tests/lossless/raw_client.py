@@ -87,4 +87,7 @@ class RawSession(Session):
     def _beat(self) -> None:
         self.marks.append(dict(self.line))
         if len(self.marks) > SURE:
-            self.desk.history.add(Confirmed(self.connection, self.marks.pop(0)))
+            sure = self.marks.pop(0)
+            if sure != self.sure:
+                self.sure = sure
+                self.desk.history.add(Confirmed(self.connection, sure))

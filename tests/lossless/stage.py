@@ -96,8 +96,9 @@ class Stage:
         self._server = None
 
     def judge_log(self) -> list[str]:
-        """Lines that may stand in no server's log, whatever its clients, disk and network did."""
-        return [line for line in self.logs if any(words in line for words in FORBIDDEN)]
+        """What stands in no server's log, whatever clients, disk and network did; each with its lines."""
+        found = [at for at, line in enumerate(self.logs) if any(words in line for words in FORBIDDEN)]
+        return ["in the log:\n" + "\n".join(self.logs[max(0, at - 2) : at + 40]) for at in found]
 
 
 def read_database(data_dir: Path) -> list[Whole]:
