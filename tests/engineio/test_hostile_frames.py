@@ -102,11 +102,15 @@ async def test_bad_frames(server: Running, data: bytes, code: int) -> None:
 async def test_bad_frames_in_pieces(server: Running, cut: int) -> None:
     """It does not matter how the bytes arrive."""
     client = await Socket.open(server.port)
-    data = frame(TEXT, b"4fine") + frame(TEXT, b"4x", rsv=4)
-    for start in range(0, len(data), cut):
-        client.write(data[start : start + cut])
-        await asyncio.sleep(0)
+
+    async def trickle(data: bytes) -> None:
+        for start in range(0, len(data), cut):
+            client.write(data[start : start + cut])
+            await asyncio.sleep(0)
+
+    await trickle(frame(TEXT, b"4fine"))
     assert await client.text() == "4fine"
+    await trickle(frame(TEXT, b"4x", rsv=4))
     assert await client.close_code() == 1002
     client.close()
 

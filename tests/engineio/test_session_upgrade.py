@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hubbub.engineio import CloseReason, PacketError, Session, closing
+from hubbub.engineio import CloseReason, PacketError, Session, closing, upgrade
 from hubbub.engineio.packets import PROBE_ANSWER
 from tests.engineio.fakes import SMALL, FakeHost, FakeWire, open_session
 
@@ -13,8 +13,8 @@ def probed(host: FakeHost) -> tuple[Session, FakeWire, FakeWire]:
     """A session whose candidate has sent its probe."""
     session, polling = open_session(host)
     candidate = FakeWire("websocket")
-    assert session.offer_upgrade(candidate)
-    assert session.probe("2probe") is PROBE_ANSWER
+    assert upgrade.offer(session, candidate)
+    assert upgrade.probe(session, "2probe") is PROBE_ANSWER
     return session, polling, candidate
 
 
@@ -25,7 +25,7 @@ def test_upgrade() -> None:
     assert polling.calls == ["release"]
     assert session.transport == "polling"
     session.send(SMALL)
-    assert session.probe("5") is None
+    assert upgrade.probe(session, "5") is None
     assert session.transport == "websocket"
     host.turn()
     assert set(candidate.calls) == {"flush"}
@@ -39,22 +39,22 @@ def test_probe_refuses_all_else(packets: list[str]) -> None:
     """Anything but probe and UPGRADE in this order is refused, and polling goes on (hostile input 36)."""
     host = FakeHost()
     session, _ = open_session(host)
-    session.offer_upgrade(FakeWire("websocket"))
+    upgrade.offer(session, FakeWire("websocket"))
     for packet in packets[:-1]:
-        session.probe(packet)
+        upgrade.probe(session, packet)
     with pytest.raises(PacketError):
-        session.probe(packets[-1])
+        upgrade.probe(session, packets[-1])
     session.abandon_upgrade()
     assert session.transport == "polling"
-    assert session.offer_upgrade(FakeWire("websocket")), "another attempt may follow"
+    assert upgrade.offer(session, FakeWire("websocket")), "another attempt may follow"
 
 
 def test_one_upgrade_at_a_time() -> None:
     """A second candidate is refused while one is under way, and afterwards (hostile inputs 13, 38)."""
     session, _, _ = probed(FakeHost())
-    assert not session.offer_upgrade(FakeWire("websocket"))
-    session.probe("5")
-    assert not session.offer_upgrade(FakeWire("websocket"))
+    assert not upgrade.offer(session, FakeWire("websocket"))
+    upgrade.probe(session, "5")
+    assert not upgrade.offer(session, FakeWire("websocket"))
 
 
 def test_no_upgrade_during_a_post() -> None:
@@ -62,14 +62,14 @@ def test_no_upgrade_during_a_post() -> None:
     session, _, _ = probed(FakeHost())
     session.posting = True
     with pytest.raises(PacketError):
-        session.probe("5")
+        upgrade.probe(session, "5")
 
 
 def test_pausing_survives_the_upgrade() -> None:
     """The new wire is paused, too, when the application takes no more."""
     session, polling, candidate = probed(FakeHost())
     session.pause_reading()
-    session.probe("5")
+    upgrade.probe(session, "5")
     assert polling.calls == ["release", "pause", "release"]
     assert candidate.calls == ["pause"]
 

@@ -1,8 +1,8 @@
 # A stretch of the way in docs/life-of-a-message.md.
 """One client's session, without I/O: state, heartbeat, upgrade, bounded outbox.
 
-Drivers (`polling`, `websocket`) hand in what arrived (`receive`, `receive_binary`, `probe`) and carry out
-what the session decides through its `Wire`; the application sends by `send`, which only appends: the outbox
+Drivers (`polling`, `websocket`) hand in what arrived (`receive`, `deliver`) and carry out what the session
+decides through its `Wire`; the application sends by `send`, which only appends: the outbox
 is flushed once at the end of the event loop's turn, one write for all it holds. Time comes in by
 `heartbeat(now)`.
 """
@@ -21,9 +21,6 @@ from hubbub.engineio.packets import (
     PING,
     PING_PACKET,
     PONG,
-    PROBE,
-    PROBE_ANSWER,
-    UPGRADE,
     PacketError,
     Prepared,
     decode,
@@ -359,46 +356,13 @@ class Session:
             self._discard()
             self._host.forget(self)
 
-    # Upgrade, spec section "Upgrade".
-
-    def offer_upgrade(self, candidate: Wire) -> bool:
-        """Take a WebSocket that asks to become this session's transport. False: it must be refused."""
-        if (
-            self.state is not State.OPEN
-            or self.upgrading is not Upgrading.NONE
-            or self.wire.name != "polling"
-        ):
-            return False
-        self.upgrading = Upgrading.OFFERED
-        self.candidate = candidate
-        return True
-
-    def probe(self, text: str) -> Prepared | None:
-        """Take a packet that came over the candidate; returns the answer to send over it, if any.
-
-        After the UPGRADE packet the candidate is the session's wire. Raises `PacketError` for anything but
-        the packets of an upgrade in their order; then close the candidate and call `abandon_upgrade`.
-        """
-        kind, data = decode(text)
-        if self.upgrading is Upgrading.OFFERED and kind == PING and data == PROBE:
-            self.upgrading = Upgrading.PROBED
-            self.wire.release()
-            return PROBE_ANSWER
-        if self.upgrading is not Upgrading.PROBED or kind != UPGRADE or data or self.candidate is None:
-            raise PacketError("not a packet of an upgrade")
-        if self.posting:
-            raise PacketError("an upgrade before the last POST was answered")
-        polling, self.wire, self.candidate = self.wire, self.candidate, None
-        self.upgrading = Upgrading.NONE
-        polling.release()
-        if not self.reading:
-            self.wire.pause_reading()
+    def wake(self) -> None:
+        """Flush the outbox at the end of this turn, if there is anything in it."""
         if self.outbox:
             self._host.wake(self)
-        return None
 
     def abandon_upgrade(self) -> None:
-        """The candidate is gone; polling continues."""
+        """The candidate of an upgrade is gone; polling continues."""
         self.candidate = None
         self.upgrading = Upgrading.NONE
 

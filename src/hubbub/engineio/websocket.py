@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF
 from websockets.server import ServerProtocol
 
-from hubbub.engineio import closing
+from hubbub.engineio import closing, upgrade
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.handshake import accept_upgrade, open_packet
 from hubbub.engineio.packets import PacketError
@@ -226,7 +226,7 @@ class WebSocket(asyncio.Protocol):
             self._open(request, outcome.address)
             return
         self._transport.write(accept_upgrade(request))
-        if session.offer_upgrade(self):
+        if upgrade.offer(session, self):
             self._join(session)
         else:
             # "the server MUST close the WebSocket connection", spec section "WebSocket"; clients expect it to
@@ -350,7 +350,7 @@ class WebSocket(asyncio.Protocol):
             self._end(closing.PARSE_ERROR)
 
     def _take_probe(self, session: Session, text: str) -> None:
-        answer = session.probe(text)
+        answer = upgrade.probe(session, text)
         if answer is not None:
             self._transport.write(answer.frame)
         else:

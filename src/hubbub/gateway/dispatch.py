@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
@@ -17,6 +18,7 @@ import msgspec
 
 from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
+from hubbub.chat.messages import Outcome
 from hubbub.contract import errors, problems, requests
 from hubbub.contract.answers import Answer
 from hubbub.contract.errors import Code, Failure, Problem, RequestError
@@ -29,7 +31,16 @@ log = logging.getLogger(__name__)
 MOST_REFUSED: Final = 1000
 """Requests refused for their number, one after the other, before the socket is disconnected."""
 
-Result = Answer | asyncio.Future[Answer]
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An answer to come: `finish` makes it of the outcome."""
+
+    outcome: asyncio.Future[Outcome]
+    finish: Callable[[Outcome], Answer]
+
+
+Result = Answer | Later
 Handler = Callable[[Client, requests.Request], Awaitable[Result]]
 Observe = Callable[[str, float], None]
 """Is told an event's name and the seconds from the request to its answer."""
@@ -58,7 +69,7 @@ class Dispatch:
             result = await self._answer(client, name, args)
         except Exception as error:  # noqa: BLE001 - every way out is an answer; ours are logged below
             return [self._failure(event, error, client)]
-        if isinstance(result, asyncio.Future):
+        if isinstance(result, Later):
             return self._later(event, result, client, started)
         self._count(event, "OK")
         self._observe(event, perf_counter() - started)
@@ -85,22 +96,22 @@ class Dispatch:
                 client.socket.disconnect(close=True)
             raise
 
-    def _later(self, event: str, result: "asyncio.Future[Answer]", client: Client, started: float) -> Ack:
-        """Answer when the result is known."""
+    def _later(self, event: str, later: Later, client: Client, started: float) -> Ack:
+        """Answer when the message is committed, or refused."""
         ack: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
 
-        def settle(done: "asyncio.Future[Answer]") -> None:
-            error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        def settle(done: "asyncio.Future[Outcome]") -> None:
             if ack.done():
                 return
+            error = asyncio.CancelledError() if done.cancelled() else done.exception()
             if error is None:
                 self._count(event, "OK")
                 self._observe(event, perf_counter() - started)
-                ack.set_result([done.result()])
+                ack.set_result([later.finish(done.result())])
             else:
                 ack.set_result([self._failure(event, error, client)])
 
-        result.add_done_callback(settle)
+        later.outcome.add_done_callback(settle)
         return ack
 
     def _failure(self, event: str, error: BaseException, client: Client) -> Failure:

@@ -26,7 +26,7 @@ from hubbub.contract.answers import Answer
 from hubbub.contract.values import iso
 from hubbub.gateway.clients import Client
 from hubbub.gateway.delivery import Delivery
-from hubbub.gateway.dispatch import Handler, Result
+from hubbub.gateway.dispatch import Handler, Later, Result
 from hubbub.gateway.expiry import Expiry
 
 R = TypeVar("R", bound=requests.Request)
@@ -142,10 +142,8 @@ class Handlers:
         """
         outcome = await self._parts.messages.send(client.who, request)
         await self._parts.typing.stop(client.who, request.chat_id)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(partial(_sent, client, answer))
         client.last_send = outcome
-        return answer
+        return Later(outcome, partial(_sent, client))
 
     async def typing(self, client: Client, request: requests.Typing) -> Result:
         """Tell the others in the room that the user types, or no longer does."""
@@ -294,15 +292,8 @@ def _require_joined(client: Client, chat_id: str) -> None:
         raise errors.not_in_room()
 
 
-def _sent(client: Client, answer: "asyncio.Future[Answer]", done: "asyncio.Future[Outcome]") -> None:
-    """A message is committed, or refused: answer its sender."""
-    error = done.exception()
-    if answer.done():
-        return
-    if error is not None:
-        answer.set_exception(error)
-        return
-    outcome = done.result()
-    answer.set_result(outcome.answer)
+def _sent(client: Client, outcome: Outcome) -> Answer:
+    """A message is committed: tell its sender."""
     if outcome.sent is not None:
         client.socket.emit(outcome.sent.event, outcome.sent)
+    return outcome.answer
