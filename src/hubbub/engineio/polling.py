@@ -78,7 +78,7 @@ class PollingWire:
         self._wake()
 
     def finish(self, reason: CloseReason) -> None:
-        """Let polls fetch what is queued, the last of them with a CLOSE packet."""
+        """Let polls fetch what is queued, and after that a CLOSE packet."""
         self._farewell = CLOSE_PACKET
         self.resume_reading()
         self._wake()
@@ -109,9 +109,9 @@ class PollingWire:
     def payload(self) -> bytes | None:
         """What a GET is answered now; None: nothing yet."""
         session = self.session
-        # One place is left for the packet that ends the polling.
-        packets = [] if session.wire is not self else session.take(_MAX_PACKETS - 1, self._max_bytes)
-        if self._farewell is not None and not session.outbox:
+        packets = [] if session.wire is not self else session.take(_MAX_PACKETS, self._max_bytes)
+        if self._farewell is not None and not packets:
+            # In an answer of its own: clients act on it before they hand on what came with it.
             packets.append(self._farewell)
             session.end()
         elif not packets and (session.wire is not self or session.upgrading is Upgrading.PROBED):

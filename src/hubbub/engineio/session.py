@@ -2,9 +2,8 @@
 """One client's session, without I/O: state, heartbeat, upgrade, bounded outbox.
 
 Drivers (`polling`, `websocket`) hand in what arrived (`receive`, `deliver`) and carry out what the session
-decides through its `Wire`; the application sends by `send`, which only appends: the outbox
-is flushed once at the end of the event loop's turn, one write for all it holds. Time comes in by
-`heartbeat(now)`.
+decides through its `Wire`; the application sends by `send`, which only appends: the outbox is flushed once at
+the end of the event loop's turn. Time comes in by `heartbeat(now)`.
 """
 
 import logging
@@ -55,14 +54,14 @@ class Application(Protocol):
 
 
 class Turn(Protocol):
-    """What has been sent to many sessions in this turn of the event loop."""
+    """What many sessions were sent in this turn and do not have in their outboxes yet."""
 
     @property
     def burst(self) -> object | None:
-        """Packets that are not in the outboxes yet."""
+        """What there is of that."""
 
     def spread(self) -> None:
-        """Put them there."""
+        """Put it into the outboxes."""
 
 
 class Host(Protocol):
@@ -139,8 +138,8 @@ class Session:
         self.candidate: Wire | None = None
         self.upgrading = Upgrading.NONE
 
-        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames. The list may
-        # be shared with other sessions: then it is copied before it is changed.
+        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames. A `_shared`
+        # list is copied before it is changed.
         self.outbox: list[Prepared] = []
         self._shared = False
         self._turn = host.flusher
@@ -229,9 +228,7 @@ class Session:
             self._host.wake(self)
 
     def pause_reading(self) -> None:
-        """Take no more messages from the client, except what arrived already. It cannot time out
-        meanwhile.
-        """
+        """Take no more messages, except what arrived already. The client cannot time out meanwhile."""
         if self.reading:
             self.reading = False
             self._heartbeat.suspend()
@@ -246,9 +243,7 @@ class Session:
     # What the drivers and the engine use.
 
     def opened(self) -> None:
-        """Tell the application that the handshake is done. To be called once, after the OPEN packet was
-        sent.
-        """
+        """Tell the application that the handshake is done. To be called once, after the OPEN packet."""
         self._opened = True
         self._tell(self._host.application.opened, self)
 
@@ -309,9 +304,7 @@ class Session:
         return taken
 
     def flush(self) -> None:
-        """Send what is queued, and finish a close. Called by the flusher, once per turn in which
-        something came.
-        """
+        """Send what is queued, and finish a close. Called by the flusher, once a turn."""
         if self.state is State.OPEN:
             self.wire.flush()
         elif self.state is State.CLOSING and self.reason is not None:
@@ -357,9 +350,8 @@ class Session:
             self._host.forget(self)
 
     def wake(self) -> None:
-        """Flush the outbox at the end of this turn, if there is anything in it."""
-        if self.outbox:
-            self._host.wake(self)
+        """Flush the outbox at the end of this turn."""
+        self._host.wake(self)
 
     def abandon_upgrade(self) -> None:
         """The candidate of an upgrade is gone; polling continues."""

@@ -1,6 +1,6 @@
 """The upgrade of a session from polling to WebSocket, spec section "Upgrade". No I/O.
 
-    offer -> OFFERED -> PING probe, answered -> PROBED: polls are released -> UPGRADE: the WebSocket is the wire
+    offer -> OFFERED -> PING probe, answered -> PROBED, polls are released -> UPGRADE: it is the wire
 
 Whatever was sent meanwhile waits in the outbox, so nothing is lost, repeated or overtaken.
 """
@@ -44,5 +44,6 @@ def probe(session: Session, text: str) -> Prepared | None:
     polling.release()
     if not session.reading:
         session.wire.pause_reading()
-    session.wake()
+    if session.outbox:
+        session.wake()
     return None
