@@ -8,6 +8,10 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const [token, url = "http://127.0.0.1:3001"] = process.argv.slice(2);
+if (!token) {
+  console.error("usage: node first_chat.mjs TOKEN [URL]");
+  process.exit(2);
+}
 const chatId = "chat-uuid"; // the demo chat of `make run`
 const socket = io(`${url}/chat`, { auth: { token } });
 
@@ -28,6 +32,7 @@ socket.on("connect_error", (error) => {
 });
 socket.on("message:new", ({ seq, user, content }) => console.log(`${seq} ${user.username}: ${content}`));
 
+await new Promise((connected) => socket.once("connect", connected));
 for await (const content of createInterface({ input: process.stdin })) {
   await ask("message:send", { chatId, content, clientMessageId: randomUUID() });
 }

@@ -1,6 +1,6 @@
 """A chat in the terminal: what you type is sent, what anybody sends is shown.
 
-pip install "python-socketio[asyncio_client]"
+pip install "python-socketio[asyncio-client]"
 python first_chat.py TOKEN
 """
 
@@ -10,6 +10,8 @@ import uuid
 
 import socketio
 
+if len(sys.argv) < 2:
+    sys.exit("usage: python first_chat.py TOKEN [URL]")
 TOKEN = sys.argv[1]
 CHAT_ID = "chat-uuid"  # the demo chat of `make run`
 URL = sys.argv[2] if len(sys.argv) > 2 else "http://127.0.0.1:3001"

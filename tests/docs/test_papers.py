@@ -1,6 +1,7 @@
 """The papers lead to things that are there."""
 
 import ast
+import importlib.metadata
 import re
 from pathlib import Path
 
@@ -72,3 +73,12 @@ def test_decisions() -> None:
     assert [int(title.split(".")[0]) for title in titles] == numbers
     listed = [(text, target) for text, target in links(folder / "README.md") if target[0].isdigit()]
     assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["README.md", "examples/first_chat.py", "pyproject.toml"])
+def test_extras_are_spelled_as_their_package_spells_them(name: str) -> None:
+    """An older pip finds an extra only as it stands in the metadata."""
+    wanted = re.findall(r"python-socketio\[(.+?)\]", (ROOT / name).read_text())
+    known = importlib.metadata.metadata("python-socketio").get_all("Provides-Extra") or []
+    assert wanted
+    assert set(wanted) <= {extra.replace("_", "-") for extra in known}

@@ -47,6 +47,13 @@ async def find(process: Process, pattern: str) -> re.Match[str]:
     raise AssertionError(f"it ended without a line like {pattern!r}")
 
 
+def copy_scripts(folder: Path) -> None:
+    """Put the scripts into a folder where they find their client."""
+    (folder / "node_modules").symlink_to(ROOT / "tests" / "js" / "node_modules")
+    for script in SCRIPTS:
+        (folder / script).write_text((EXAMPLES / script).read_text())
+
+
 def say(process: Process, text: str) -> None:
     """Type a line."""
     assert process.stdin is not None
@@ -56,9 +63,7 @@ def say(process: Process, text: str) -> None:
 @pytest.mark.node
 async def test_two_scripts_talk(tmp_path: Path) -> None:
     """Both join the demo chat by tokens of `hubbub token`, show all lines, and end with their input."""
-    (tmp_path / "node_modules").symlink_to(ROOT / "tests" / "js" / "node_modules")
-    for script in SCRIPTS:
-        (tmp_path / script).write_text((EXAMPLES / script).read_text())
+    copy_scripts(tmp_path)
     env = environment(tmp_path / "data", {})
     hubbub = (sys.executable, "-m", "hubbub")
     async with running(*hubbub, "serve", "--dev", env=env, cwd=tmp_path) as server:
@@ -94,6 +99,49 @@ async def new_token(hubbub: tuple[str, ...], name: str, env: Mapping[str, str], 
         token = (await process.stdout.read()).decode().strip()
         assert await process.wait() == 0
     return token
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_refused_token_is_said(script: str, tmp_path: Path) -> None:
+    """With a token that is not good, a script says so and fails, also when nobody can type anything."""
+    copy_scripts(tmp_path)
+    env = environment(tmp_path / "data", {})
+    async with running(sys.executable, "-m", "hubbub", "serve", "--dev", env=env, cwd=tmp_path) as server:
+        url = (await find(server, r"listening on (\S+)"))[1]
+        returncode, said = await run_to_end(tmp_path / script, "nonsense", url)
+    assert returncode == 1
+    assert "No connection: " in said
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_token_is_asked_for(script: str, tmp_path: Path) -> None:
+    """Without a token a script says how to call it, in one line."""
+    copy_scripts(tmp_path)
+    returncode, said = await run_to_end(tmp_path / script)
+    assert returncode != 0
+    assert re.fullmatch(rf"usage: \w+ {re.escape(script)} TOKEN \[URL\]\n", said)
+
+
+async def run_to_end(script: Path, *arguments: str) -> tuple[int, str]:
+    """A script with nobody at its keyboard: how it ended, and what it said on stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *SCRIPTS[script.name],
+        str(script),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return await process.wait(), said.decode()
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
