@@ -361,3 +361,18 @@ async def test_requests_side_by_side(site: Site) -> None:
     for caller in callers:
         chats = (await caller.done("GET", "/chats"))["chats"]
         assert [chat["name"] for chat in chats] == [f"of {caller.id}"] * 5
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/api/v1/docs", "text/html; charset=utf-8"),
+        ("/api/v1/docs/docs.css", "text/css; charset=utf-8"),
+        ("/api/v1/docs/docs.js", "text/javascript; charset=utf-8"),
+    ],
+)
+async def test_kinds_of_pages(site: Site, path: str, kind: str) -> None:
+    """Each page says what it is, once."""
+    response = await site.http.get(path)
+    assert response.headers["content-type"] == kind

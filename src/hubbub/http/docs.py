@@ -22,9 +22,8 @@ def read(name: str) -> str:
 def page(name: str) -> Response[str]:
     """Answer with a file of the pages."""
     headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
-    return Response(
-        read(name), media_type=f"{KINDS[name.rpartition('.')[2]]}; charset=utf-8", headers=headers
-    )
+    # litestar adds the charset to every kind of text.
+    return Response(read(name), media_type=KINDS[name.rpartition(".")[2]], headers=headers)
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)
