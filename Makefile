@@ -70,8 +70,8 @@ $(BIN)/pip:
 
 # A stamp is as old as the last time that its lock file was installed.
 $(VENV)/run.stamp: requirements/run.txt | $(BIN)/pip
-	@echo "Installing the pinned dependencies"
-	@$(BIN)/python -m pip install --require-hashes -r requirements/run.txt
+	@echo "Installing the pinned dependencies into $(VENV): a minute, perhaps"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
 	@touch $@
 
 $(VENV)/hubbub.stamp: pyproject.toml $(VENV)/run.stamp
@@ -79,13 +79,13 @@ $(VENV)/hubbub.stamp: pyproject.toml $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp | $(VENV)/hubbub.stamp
-	@echo "Installing the pinned tools for tests and lint"
-	@$(BIN)/python -m pip install --require-hashes -r requirements/dev.txt
+	@echo "Installing the pinned tools for tests and lint into $(VENV): a minute, perhaps"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
 tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json
 	@echo "Installing the JavaScript client for the tests"
-	@cd tests/js && npm ci --no-audit --no-fund
+	@cd tests/js && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # A peer that cannot be installed is left out of the table by name: no reason to measure nothing.

@@ -1,5 +1,6 @@
 """The guards of the run itself: a guard that lets something pass must be noticed."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,13 @@ def test_sizes(tmp_path: Path, text: str, complaint: str) -> None:
     done = run_python(ROOT / "tools" / "check_sizes.py", folder=tmp_path)
     assert done.returncode == (1 if complaint else 0)
     assert complaint in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is missing: install it")
+def test_make_says_what_it_does_and_no_more() -> None:
+    """What is installed is told in a line; pip lists no packages, new ones or old."""
+    command = ["make", "--dry-run", "--always-make", "run", "test"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    installs = [line for line in planned.splitlines() if "pip install" in line]
+    assert len(installs) == 3
+    assert all(" --quiet " in line for line in installs)
