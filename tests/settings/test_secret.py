@@ -20,6 +20,20 @@ def test_a_secret_is_made_once(tmp_path: Path) -> None:
     assert load_or_create_secret(tmp_path / "other") != secret
 
 
+def test_the_file_is_the_key(tmp_path: Path) -> None:
+    """An application that signs with the bytes of the file, as they are, signs with the server's secret."""
+    secret = load_or_create_secret(tmp_path)
+    assert (tmp_path / "jwt-secret").read_bytes() == secret.encode()
+
+
+def test_a_newline_of_an_editor_does_no_harm(tmp_path: Path) -> None:
+    """A secret that somebody wrote into the file by hand is read without the newline at its end."""
+    path = tmp_path / "jwt-secret"
+    path.write_text("s" * 40 + "\n")
+    path.chmod(0o600)
+    assert load_or_create_secret(tmp_path) == "s" * 40
+
+
 def test_a_given_secret_leaves_the_folder_alone(tmp_path: Path) -> None:
     """Only a server without a secret makes one."""
     given = Settings(jwt_secret="s" * 32, data_dir=tmp_path / "a")

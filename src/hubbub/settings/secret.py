@@ -1,7 +1,8 @@
 """The secret that signs tokens: the one given, or one made at the first start and kept in the data folder.
 
 The file appears whole or not at all, and never twice: it is written beside its place and then linked there,
-which fails when another process was faster; then that one's secret is used.
+which fails when another process was faster; then that one's secret is used. It ends without a newline: what
+the file holds is the key, byte for byte, for an application that reads it and signs.
 """
 
 import os
@@ -46,7 +47,7 @@ def create(path: Path) -> None:
     descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # O_EXCL, mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(MADE_BYTES) + "\n")
+            file.write(secrets.token_urlsafe(MADE_BYTES))
             file.flush()
             os.fsync(file.fileno())
         Path(path).hardlink_to(beside)
