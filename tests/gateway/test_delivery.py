@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.chat.messages import Messages
-from hubbub.chat.recovery import Trail
+from hubbub.chat.trail import Trail
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract import objects
 from hubbub.gateway.clients import Client, Clients
@@ -111,7 +111,7 @@ def client_of(socket: FakeSocket) -> Client:
         user_agent="",
         connected_at=0,
     )
-    return Client(cast("Socket", socket), who, Trail("t", who, None), 0)
+    return Client(cast("Socket", socket), who, Trail(who, offer_pid=False), 0)
 
 
 def delivery_of(log: FakeLog, *sockets: FakeSocket) -> Delivery:

@@ -106,3 +106,19 @@ async def test_positions_are_kept_as_they_are(store: Store, positions: dict[str,
     found = await store.session_by_pid(b"p", NOW)
     assert found is not None
     assert found.positions == positions
+
+
+async def test_a_session_goes_on_under_another_id(store: Store) -> None:
+    """One session takes another one's place and private id in one step, also among others saved with it."""
+    await people(store, "ann")
+    own = session("own", pid_hash=b"p", positions={"a": 1})
+    await store.save_session(own)
+    await store.save_session(session("old", token_hash=b"t"))
+    heir = session("old", token_hash=b"t", pid_hash=b"p", positions={"a": 2})
+    await asyncio.gather(
+        store.save_session(own), store.save_session(heir, replaces="own"), store.save_session(session("s"))
+    )
+    assert await store.session("own", NOW) is None
+    assert await store.session("old", NOW) == await store.session_by_pid(b"p", NOW) == heir
+    await store.save_session(heir, replaces="nobody")
+    assert (await store.session_totals(NOW)).sessions == 2

@@ -47,21 +47,7 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
         parts = await build(settings)
-        listener = Listener(
-            uvicorn.Config(
-                parts.web,
-                http=parts.server.engine.http,
-                ws=parts.server.websocket,
-                ws_per_message_deflate=False,
-                proxy_headers=False,
-                server_header=False,
-                interface="asgi3",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        listener = make_listener(parts)
         running = asyncio.create_task(listener.serve(listening))
         try:
             await _wait_for(listener.ready, running)
@@ -72,8 +58,27 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
             with address.noted(settings, url):
                 await _keep_house(parts, stop, running)
         finally:
-            await _drain(settings, parts, listener, running)
+            await drain(settings, parts, listener, running)
     return 0
+
+
+def make_listener(parts: Built) -> Listener:
+    """Have uvicorn serve the parts."""
+    return Listener(
+        uvicorn.Config(
+            parts.web,
+            http=parts.server.engine.http,
+            ws=parts.server.websocket,
+            ws_per_message_deflate=False,
+            proxy_headers=False,
+            server_header=False,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -116,7 +121,8 @@ async def _keep_house(parts: Built, stop: asyncio.Event, running: "asyncio.Task[
         await _wait_for(stop, running, _HOUSEKEEPING_INTERVAL)
 
 
-async def _drain(settings: Settings, parts: Built, listener: Listener, running: "asyncio.Task[None]") -> None:
+async def drain(settings: Settings, parts: Built, listener: Listener, running: "asyncio.Task[None]") -> None:
+    """Let everything come to its end within `drain_timeout`."""
     log.info("draining")
     time_left = settings.drain_timeout * (1 - _STORE_SHARE)
     parts.web.draining = True

@@ -6,71 +6,33 @@
 
 A `Trail` maps each joined chat to the `seq` up to which the client is known to have received. A message
 counts as received when a heartbeat answer came after it on the same connection, or when the client says so;
-never because it was written to a socket. A token reads `SESSION.SECRET`, both random: so a secret that was
-replaced is told from a wild guess, and using it again ends the session.
+never because it was written to a socket. A token that was replaced ends the session when it is used again.
 """
 
-import hashlib
 import hmac
-import secrets
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 import msgspec
 
 from hubbub.chat import access, wire
+from hubbub.chat.trail import Keys, Place, Trail, hashed
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.values import MAX_QUEUE, iso, now
 from hubbub.store import records
-from hubbub.store.base import Store
+from hubbub.store.base import Store, StoreError
 
-_SESSION_BYTES: Final = 16
-_SECRET_BYTES: Final = 24
 _SAVE_EVERY_MS: Final = 3_600_000
 _REPLAY_LIMIT: Final = 5000
 _QUEUE_CHARACTERS: Final = 500_000
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+class Found(msgspec.Struct, frozen=True):
+    """A stored session, and the hash of the token that it was found by."""
 
-
-class Trail:
-    """What is known of one socket: its session in memory. `mark` is what the last heartbeat would confirm."""
-
-    __slots__ = (
-        "connected_at",
-        "id",
-        "last_activity",
-        "mark",
-        "pid",
-        "positions",
-        "saved_at",
-        "socket_id",
-        "spent_hash",
-        "token",
-        "token_hash",
-        "user_id",
-    )
-
-    def __init__(self, session_id: str, who: Connection, pid: str | None) -> None:
-        self.id = session_id
-        self.user_id = who.user_id
-        self.socket_id = who.socket_id
-        self.connected_at = who.connected_at
-        self.last_activity = who.connected_at
-
-        # What brings it back: the recovery token once asked for (and its hash, which outlives a restart), the
-        # hash of the one it replaced, Socket.IO's private id.
-        self.token: str | None = None
-        self.token_hash: bytes | None = None
-        self.spent_hash: bytes | None = None
-        self.pid = pid
-
-        self.positions: dict[str, int] = {}
-        self.mark: dict[str, int] | None = None
-        self.saved_at = 0
+    session: records.RecoverySession
+    used: bytes
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -79,7 +41,6 @@ class Resumed(msgspec.Struct, frozen=True):
     """
 
     session: records.RecoverySession
-    views: list[records.ChatView]
     positions: dict[str, int]
     reset: list[str]
 
@@ -109,8 +70,7 @@ class Recovery:
 
     def begin(self, who: Connection, *, offer_pid: bool) -> Trail:
         """Begin a socket's trail. With `offer_pid` Socket.IO's own recovery can continue it."""
-        pid = secrets.token_urlsafe(_SECRET_BYTES) if offer_pid and self._window else None
-        trail = Trail(secrets.token_urlsafe(_SESSION_BYTES), who, pid)
+        trail = Trail(who, offer_pid=offer_pid and self._window > 0)
         self._open[trail.id] = trail
         return trail
 
@@ -126,10 +86,21 @@ class Recovery:
             trail.mark.pop(chat_id, None)
         return trail.positions.pop(chat_id, None) is not None
 
-    async def left(self, trail: Trail, chat_id: str) -> None:
-        """The socket left the chat's room."""
-        if self.drop(trail, chat_id):
+    async def leave(self, trail: Trail, chat_id: str) -> None:
+        """The socket leaves the chat's room. When the store raises, it has not left."""
+        seq = trail.positions.get(chat_id)
+        if not self.drop(trail, chat_id) or seq is None:
+            return
+        try:
             await self._save(trail)
+        except StoreError:
+            trail.positions.setdefault(chat_id, seq)
+            raise
+
+    def expelled(self, trail: Trail, chat_id: str) -> None:
+        """The socket was put out of the chat's room."""
+        if self.drop(trail, chat_id):
+            self._save_soon(trail)
 
     def ping_sent(self, trail: Trail, live: Mapping[str, int]) -> None:
         """A heartbeat goes out behind everything up to `live`, the newest `seq` told in each chat."""
@@ -139,12 +110,11 @@ class Recovery:
         """It was answered: the client has received all that. The token it came with is of no more use."""
         trail.last_activity = time = now()
         mark, trail.mark = trail.mark, None
-        moved = bool(mark) and mark != trail.positions
-        if mark:
-            for chat_id in trail.positions.keys() & mark.keys():
-                trail.positions[chat_id] = max(mark[chat_id], trail.positions[chat_id])
-        if moved or trail.spent_hash is not None or time - trail.saved_at > _SAVE_EVERY_MS:
-            trail.spent_hash = None
+        news = mark is not None and trail.confirm(mark)
+        if mark is not None and trail.has_handed_over:
+            trail.keys = msgspec.structs.replace(trail.keys, spent_hash=None)
+            news = True
+        if news or time - trail.saved_at > _SAVE_EVERY_MS:
             self._save_soon(trail)
 
     def abandon(self, trail: Trail) -> None:
@@ -152,28 +122,68 @@ class Recovery:
         if self._open.get(trail.id) is trail:
             del self._open[trail.id]
 
-    async def end(self, trail: Trail) -> None:
-        """The socket is gone; its session waits for a successor."""
-        if self._open.get(trail.id) is trail:
-            trail.last_activity = now()
-            await self._save(trail)
+    async def end(self, trail: Trail, *, on_purpose: bool) -> None:
+        """The socket is gone; its session waits for a successor.
+
+        A connection that was ended `on_purpose` cannot be continued by Socket.IO's own recovery.
+        """
+        trail.ended = True
+        if self._open.get(trail.id) is not trail:
+            return
+        trail.last_activity = now()
+        if on_purpose:
+            trail.pid = None
+        try:
+            if self._is_kept(trail):
+                await self._save(trail)
+            elif trail.saved_at:
+                await self._store.delete_session(trail.id)
+        finally:
             self.abandon(trail)
 
     # Tokens.
 
     async def create(self, trail: Trail) -> events.RecoveryToken:
         """Return the socket's recovery token, made the first time."""
-        if trail.token is None:
-            trail.spent_hash = trail.token_hash
-            _renew(trail)
-            await self._save(trail)
+        if trail.keys.token is None:
+            await self._renew(trail, spent_hash=trail.keys.token_hash, before=trail.place)
         return self._token_event(trail)
 
-    def _token_event(self, trail: Trail) -> events.RecoveryToken:
-        return events.RecoveryToken(token=trail.token or "", expires_at=iso(trail.last_activity + self._ttl))
+    async def _renew(
+        self, trail: Trail, *, spent_hash: bytes | None, before: Place, holder: Trail | None = None
+    ) -> None:
+        """Store a trail under a new token. When the store raises, it stands where it stood `before`.
 
-    async def find(self, who: Connection, token: str) -> tuple[records.RecoverySession, bytes]:
-        """Return the session that a token belongs to, and the token's hash.
+        `holder` had the session until now, and gets it back then.
+        """
+        trail.renew(spent_hash)
+        trail.renewing = True
+        replaces = before.session_id if before.session_id != trail.id and trail.saved_at else None
+        try:
+            await self._save(trail, replaces)
+        except StoreError:
+            self._give_back(trail, before, holder)
+            raise
+        finally:
+            trail.renewing = False
+        # A heartbeat that is on its way was sent before the token.
+        trail.mark = None
+
+    def _give_back(self, trail: Trail, before: Place, holder: Trail | None) -> None:
+        if self._open.get(trail.id) is trail:
+            del self._open[trail.id]
+        if holder is not None and not holder.ended:
+            self._open.setdefault(holder.id, holder)
+        trail.move(before)
+        if not trail.ended:
+            self._open[trail.id] = trail
+
+    def _token_event(self, trail: Trail) -> events.RecoveryToken:
+        expires_at = iso(trail.last_activity + self._ttl)
+        return events.RecoveryToken(token=trail.keys.token or "", expires_at=expires_at)
+
+    async def find(self, who: Connection, token: str) -> Found:
+        """Return the session that a token belongs to.
 
         Wrong, foreign and expired tokens are refused alike.
 
@@ -184,13 +194,25 @@ class Recovery:
         session = await self._store.session(session_id, now())
         if session is None or session.user_id != who.user_id or session.token_hash is None:
             raise errors.invalid_recovery_token()
-        digest = _hash(secret)
-        good = [one for one in (session.token_hash, session.spent_hash) if one is not None]
-        if not any(hmac.compare_digest(digest, one) for one in good):
+        digest = hashed(secret)
+        if not _fits(digest, session):
             self._open.pop(session_id, None)
             await self._store.delete_session(session_id)
             raise errors.invalid_recovery_token()
-        return session, digest
+        return Found(session, digest)
+
+    async def vouches(self, user_id: str, token: object, pid: object) -> bool:
+        """Tell whether a token or a private id is that of a session of this user. It changes nothing."""
+        time = now()
+        if isinstance(token, str):
+            session_id, _, secret = token.partition(".")
+            session = await self._store.session(session_id, time)
+            if session is not None and session.user_id == user_id and _fits(hashed(secret), session):
+                return True
+        if isinstance(pid, str):
+            session = await self._store.session_by_pid(hashed(pid), time)
+            return session is not None and session.user_id == user_id
+        return False
 
     async def find_pid(self, who: Connection, pid: str) -> records.RecoverySession | None:
         """Return the session that Socket.IO's private id belongs to, if it is this user's and recent enough.
@@ -198,7 +220,7 @@ class Recovery:
         Sessions that were open when the server died count from its start.
         """
         time = now()
-        session = await self._store.session_by_pid(_hash(pid), time)
+        session = await self._store.session_by_pid(hashed(pid), time)
         if session is None or session.user_id != who.user_id:
             return None
         since = max(session.last_activity, self._started_at)
@@ -212,21 +234,19 @@ class Recovery:
     ) -> Resumed:
         """Check membership anew, and find where each chat goes on. `last_seq` is the client's own word."""
         same_history = epoch is None or epoch == await self._store.epoch()
-        views: list[records.ChatView] = []
         positions: dict[str, int] = {}
         reset: list[str] = []
         for chat_id, known in session.positions.items():
             view = await access.find_membership(self._store, chat_id, session.user_id)
             if view is None:
                 continue
-            views.append(view)
             claimed = last_seq.get(chat_id, known)
-            # A number from the future belongs to another history.
-            if not same_history or claimed > view.chat.last_seq:
+            # A number from the future belongs to another history, and so do void ones of a backup.
+            if not same_history or known == records.VOID or claimed > view.chat.last_seq:
                 reset.append(chat_id)
                 claimed = view.chat.last_seq
             positions[chat_id] = claimed
-        return Resumed(session, views, positions, reset)
+        return Resumed(session, positions, reset)
 
     async def missed(self, after: Mapping[str, int], upto: Mapping[str, int]) -> Missed:
         """Return what lies behind `after` up to `upto` in each chat, oldest first, as much as a queue may
@@ -262,31 +282,32 @@ class Recovery:
             return None
         return [MessageNew(message=wire.message(one), position=one.position) for one in owed]
 
-    async def take_over(self, trail: Trail, resumed: Resumed, used: bytes | None) -> None:
-        """Let a socket's trail continue a stored session; under a new token if one was `used` for it.
+    def continue_(self, trail: Trail, resumed: Resumed) -> Trail | None:
+        """Let a socket's trail go on with a stored session; return the one that had it until now, if any."""
+        session = resumed.session
+        if self._open.get(trail.id) is trail:
+            del self._open[trail.id]
+        holder = self._open.get(session.id)
+        positions = {**trail.positions, **resumed.positions}
+        keys = Keys(None, session.token_hash, session.spent_hash)
+        trail.move(Place(session.id, session.connected_at, positions, keys))
+        self._open[trail.id] = trail
+        return holder
+
+    async def take_over(self, trail: Trail, resumed: Resumed, used: bytes) -> None:
+        """Let a socket's trail go on with a stored session under a new token, for the one `used` for it.
 
         That one stays good until the client has answered a heartbeat, so that a lost answer can be retried
-        as often as it takes.
+        as often as it takes. When the store raises, nothing has changed.
         """
-        session = resumed.session
-        own = trail.id
-        if self._open.pop(own, None) is trail and trail.saved_at and own != session.id:
-            await self._store.delete_session(own)
-        trail.id = session.id
-        trail.connected_at = session.connected_at
-        trail.positions = {**trail.positions, **resumed.positions}
-        trail.mark = None
-        trail.token, trail.token_hash, trail.spent_hash = None, session.token_hash, session.spent_hash
-        self._open[trail.id] = trail
-        if used is not None:
-            _renew(trail)
-            trail.spent_hash = used
+        before = trail.place
+        holder = self.continue_(trail, resumed)
+        await self._renew(trail, spent_hash=used, before=before, holder=holder)
 
-    async def recovered(
+    def recovered(
         self, trail: Trail, resumed: Resumed, missed: Missed
     ) -> tuple[answers.Recovered, list[events.Event]]:
-        """Store the session under its new token, and return the answer and what else the socket is told."""
-        await self._save(trail)
+        """Return the answer to a socket that took over a session, and what else it is told."""
         queue = [one.message for one in missed.messages]
         session = self._facts(trail, sorted(resumed.positions), queue)
         answer = answers.Recovered(session=session, reset=resumed.reset, truncated=missed.truncated)
@@ -312,7 +333,7 @@ class Recovery:
             last_activity=iso(trail.last_activity),
             rooms=rooms,
             message_queue=queue,
-            recovery_token=trail.token,
+            recovery_token=trail.keys.token,
         )
 
     async def stats(self, queued: int) -> answers.ConnectionStats:
@@ -330,39 +351,36 @@ class Recovery:
 
     # Saving.
 
-    async def _save(self, trail: Trail) -> None:
+    async def _save(self, trail: Trail, replaces: str | None = None) -> None:
         if self._is_kept(trail):
-            await self._store.save_session(self._record(trail))
+            await self._store.save_session(trail.record(self._ttl), replaces=replaces)
 
     def _save_soon(self, trail: Trail) -> None:
         if self._is_kept(trail):
             # Nobody waits: what a failure loses is a position, and the messages behind it are then repeated.
-            self._store.save_session(self._record(trail)).add_done_callback(lambda done: done.exception())
+            saved = self._store.save_session(trail.record(self._ttl))
+            saved.add_done_callback(lambda done: done.exception())
 
     def _is_kept(self, trail: Trail) -> bool:
-        return self._open.get(trail.id) is trail and (trail.token_hash is not None or trail.pid is not None)
-
-    def _record(self, trail: Trail) -> records.RecoverySession:
-        trail.saved_at = now()
-        return records.RecoverySession(
-            id=trail.id,
-            user_id=trail.user_id,
-            socket_id=trail.socket_id,
-            token_hash=trail.token_hash,
-            spent_hash=trail.spent_hash,
-            pid_hash=None if trail.pid is None else _hash(trail.pid),
-            positions=dict(trail.positions),
-            connected_at=trail.connected_at,
-            last_activity=trail.last_activity,
-            expires_at=trail.last_activity + self._ttl,
-        )
+        has_key = trail.keys.token_hash is not None or trail.pid is not None
+        return has_key and self._open.get(trail.id) is trail
 
 
-def _renew(trail: Trail) -> None:
-    """Give a trail a new token."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    trail.token_hash = _hash(secret)
-    trail.token = f"{trail.id}.{secret}"
+def within(rooms: Container[str], resumed: Resumed, missed: Missed) -> tuple[Resumed, Missed]:
+    """Leave everything out that is about other rooms than these."""
+    kept = Resumed(
+        resumed.session,
+        {chat_id: seq for chat_id, seq in resumed.positions.items() if chat_id in rooms},
+        [chat_id for chat_id in resumed.reset if chat_id in rooms],
+    )
+    messages = [one for one in missed.messages if one.message.chat_id in rooms]
+    return kept, Missed(messages, missed.truncated)
+
+
+def _fits(digest: bytes, session: records.RecoverySession) -> bool:
+    """Whether a secret with this hash is that of the session's token, or of the one it replaced."""
+    good = [one for one in (session.token_hash, session.spent_hash) if one is not None]
+    return any(hmac.compare_digest(digest, one) for one in good)
 
 
 def _fitting(messages: list[records.Message], most: int = MAX_QUEUE) -> list[records.Message]:

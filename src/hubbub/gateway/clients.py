@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 
 from hubbub.chat.messages import Outcome
-from hubbub.chat.recovery import Trail
+from hubbub.chat.trail import Trail
 from hubbub.cluster.base import Connection
 from hubbub.socketio import Socket
 

@@ -14,8 +14,9 @@ from collections.abc import Coroutine, Iterable
 from operator import itemgetter
 from typing import Final
 
+from hubbub.chat.failures import translate
 from hubbub.chat.messages import Messages
-from hubbub.cluster.base import MessageNew, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.cluster.base import CutOff, Expel, MessageNew, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
 from hubbub.socketio import Outgoing, Server, Socket
@@ -53,6 +54,8 @@ class Delivery:
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
+        # How often somebody lost a chat, or everything: who is let in meanwhile has to be checked again.
+        self.revocations = 0
 
     @property
     def rooms(self) -> int:
@@ -71,6 +74,8 @@ class Delivery:
             self._tell_users(telling)
         elif isinstance(telling, ToEveryone):
             self._send(None, self._encode(telling.event), self._skipped(telling.skip_user, None))
+        elif isinstance(telling, Expel | CutOff):
+            self.revocations += 1
 
     def _arrived(self, telling: MessageNew) -> None:
         room = self._rooms.get(telling.message.chat_id)
@@ -239,8 +244,13 @@ class Delivery:
             while room.parked and self._rooms.get(chat_id) is room and room.seq is not None:
                 try:
                     missing = await self._messages.after(chat_id, room.seq, min(room.parked), _PAGE)
-                except Exception:
-                    log.warning("chat %s: missed messages cannot be read yet", chat_id, exc_info=True)
+                except Exception as error:
+                    log.warning(
+                        "chat %s: missed messages cannot be read yet: %s",
+                        chat_id,
+                        error,
+                        exc_info=translate(error) is None,
+                    )
                     await asyncio.sleep(_HEAL_RETRY)
                     continue
                 room.parked.update((one.message.seq, one) for one in missing)

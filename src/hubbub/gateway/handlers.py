@@ -17,7 +17,7 @@ from hubbub.chat.messages import Messages, Outcome
 from hubbub.chat.monitoring import Monitoring
 from hubbub.chat.presence import Presence
 from hubbub.chat.receipts import Receipts
-from hubbub.chat.recovery import Recovery
+from hubbub.chat.recovery import Found, Recovery, Resumed, within
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.tokens import TokenRefused, Tokens
 from hubbub.chat.typing import Typing
@@ -93,12 +93,20 @@ class Handlers:
 
     async def join(self, client: Client, request: requests.JoinChat) -> Result:
         """Enter a room. Once more from the same socket: the same answer, and nobody is told."""
-        view = await self._parts.rooms.admit(client.who, request.chat_id)
-        again = request.chat_id in client.rooms
-        last_seq = await self._delivery.enter(client, request.chat_id)
+        while True:
+            revocations = self._delivery.revocations
+            view = await self._parts.rooms.admit(client.who, request.chat_id)
+            again = request.chat_id in client.rooms
+            last_seq = await self._delivery.enter(client, request.chat_id)
+            if again or revocations == self._delivery.revocations:
+                break
+            # The membership may have ended before the socket was in the room.
+            self._delivery.leave(client, request.chat_id)
         info = await self._parts.rooms.joined_info(view, last_seq)
         if not again:
             await self._settle(client, request.chat_id, last_seq)
+            if request.chat_id not in client.rooms:
+                raise errors.chat_not_found()
             occupancy = await self._parts.rooms.enter(client.who, request.chat_id)
             joined = events.RoomJoined(chat_id=request.chat_id, room_info=info, online_count=occupancy.online)
             client.socket.emit(joined.event, joined)
@@ -116,9 +124,9 @@ class Handlers:
     async def leave(self, client: Client, request: requests.LeaveChat) -> Result:
         """Leave a room."""
         _require_joined(client, request.chat_id)
+        await self._parts.recovery.leave(client.trail, request.chat_id)
         self._delivery.leave(client, request.chat_id)
         left = await self._parts.rooms.leave(client.who, request.chat_id)
-        await self._parts.recovery.left(client.trail, request.chat_id)
         client.socket.emit(left.event, left)
         return answers.Left()
 
@@ -202,28 +210,48 @@ class Handlers:
     async def recover(self, client: Client, request: requests.Recover) -> Result:
         """Take up a session: its rooms and what was missed there. What comes meanwhile follows the answer."""
         recovery = self._parts.recovery
-        session, used = await recovery.find(client.who, request.recovery_token)
-        resumed = await recovery.resume(session, request.last_seq or {}, request.epoch)
-        fresh = [chat_id for chat_id in resumed.positions if chat_id not in client.rooms]
+        found = await recovery.find(client.who, request.recovery_token)
+        resumed, fresh = await self._hold(client, found, request)
         try:
-            for chat_id in fresh:
-                await self._delivery.hold(client, chat_id)
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
             missed = await recovery.missed(resumed.positions, upto)
-            self._queued += len(missed.messages)
-            await recovery.take_over(client.trail, resumed, used)
-            answer, told = await recovery.recovered(client.trail, resumed, missed)
+            await recovery.take_over(client.trail, resumed, found.used)
         except BaseException:
-            for chat_id in fresh:
-                self._delivery.leave(client, chat_id)
+            self._leave(client, fresh)
             raise
+        for chat_id in client.rooms.keys() & fresh:
+            await self._parts.rooms.enter(client.who, chat_id)
+        # What the user has lost meanwhile is not told any more; nothing waits from here to the answer.
+        resumed, missed = within(client.rooms, resumed, missed)
+        answer, told = recovery.recovered(client.trail, resumed, missed)
         for event in told:
             client.socket.emit(event.event, event)
-        for chat_id in fresh:
-            await self._parts.rooms.enter(client.who, chat_id)
+        self._queued += len(missed.messages)
         # The answer leaves in this turn of the loop, what was kept meanwhile in the next.
         asyncio.get_running_loop().call_soon(self._handed_over, client, fresh, len(missed.messages))
         return answer
+
+    async def _hold(
+        self, client: Client, found: Found, request: requests.Recover
+    ) -> tuple[Resumed, list[str]]:
+        """See what the session may go on with, and hold those of its rooms that the socket is not in."""
+        while True:
+            revocations = self._delivery.revocations
+            resumed = await self._parts.recovery.resume(found.session, request.last_seq or {}, request.epoch)
+            fresh = [chat_id for chat_id in resumed.positions if chat_id not in client.rooms]
+            try:
+                for chat_id in fresh:
+                    await self._delivery.hold(client, chat_id)
+            except BaseException:
+                self._leave(client, fresh)
+                raise
+            if revocations == self._delivery.revocations:
+                return resumed, fresh
+            self._leave(client, fresh)
+
+    def _leave(self, client: Client, chat_ids: list[str]) -> None:
+        for chat_id in chat_ids:
+            self._delivery.leave(client, chat_id)
 
     def _handed_over(self, client: Client, chat_ids: list[str], queued: int) -> None:
         self._queued -= queued

@@ -1,19 +1,19 @@
 """Login: a CONNECT becomes a client, or is refused.
 
 auth -> Socket.IO's own recovery, if the client can continue a connection
-     -> else the connection limit -> the token -> who it is -> a new client
+     -> else the connection limit, unless it shows that it was here -> the token -> who it is -> a new client
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
 from hubbub.chat.monitoring import Monitoring
 from hubbub.chat.recovery import Recovery, Resumed
 from hubbub.chat.tokens import Identity, TokenRefused, Tokens
 from hubbub.cluster.base import Connection, MessageNew
-from hubbub.contract.errors import RequestError
 from hubbub.contract.values import ConnectionEventType, now
 from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
@@ -54,19 +54,49 @@ class Login:
     async def enter(self, socket: Socket, auth: Mapping[str, object], delivery: Delivery) -> Entrance:
         """Let a socket in. Raises `ConnectionRefused`.
 
-        A connection that Socket.IO's own recovery continues is not counted as an attempt: a restart of the
-        server must not lock an office out.
+        Who shows that they were here before are not counted: a restart of the server must not lock an office
+        out.
         """
         token = _token(socket, auth)
-        entrance = await self._continue(socket, auth, token, delivery)
-        if entrance is not None:
-            return entrance
-        await self._count_attempt(socket)
+        counted = False
+        try:
+            while True:
+                revocations = delivery.revocations
+                entrance = await self._continue(socket, auth, token, delivery)
+                if entrance is None:
+                    if not (counted or await self._was_here(auth, token)):
+                        await self._count_attempt(socket)
+                    counted = True
+                    entrance = await self._begin(socket, token)
+                if revocations == delivery.revocations:
+                    return entrance
+                # It may be this user who was switched off, or lost a chat, before being in.
+                self._give_back(entrance.client, delivery)
+        except Exception as error:
+            refusal = translate(error)
+            if refusal is None:
+                raise
+            self._record(socket, ConnectionEventType.ERROR, refusal.code)
+            data = {"code": str(refusal.code), "retryAfter": refusal.retry_after}
+            raise ConnectionRefused(refusal.message, data) from None
+
+    async def _begin(self, socket: Socket, token: str | None) -> Entrance:
         identity = await self._identify(socket, token)
         who = _connection(socket, identity, socket.id)
         trail = self._recovery.begin(who, offer_pid=_knows_offsets(socket))
         client = Client(socket, who, trail, identity.expires_at)
         return Entrance(client, Welcome(sid=who.socket_id, pid=trail.pid))
+
+    async def _was_here(self, auth: Mapping[str, object], token: str | None) -> bool:
+        """Tell whether the user shows a recovery token or a private id of a session of theirs."""
+        proofs = (auth.get("recoveryToken"), auth.get("pid"))
+        if not any(isinstance(proof, str) for proof in proofs):
+            return False
+        try:
+            identity = await self._tokens.identify(token)
+        except TokenRefused:
+            return False
+        return await self._recovery.vouches(identity.user_id, *proofs)
 
     async def _count_attempt(self, socket: Socket) -> None:
         retry_after = await self._limits.connection(socket.handshake.address)
@@ -80,10 +110,11 @@ class Login:
         except TokenRefused as refusal:
             self._record(socket, ConnectionEventType.AUTH_FAILURE, refusal.code)
             raise ConnectionRefused("Unauthorized", {"code": str(refusal.code)}) from None
-        except RequestError as error:
-            self._record(socket, ConnectionEventType.ERROR, error.code)
-            data = {"code": str(error.code), "retryAfter": error.retry_after}
-            raise ConnectionRefused(error.message, data) from None
+
+    def _give_back(self, client: Client, delivery: Delivery) -> None:
+        """Undo what was claimed for a client who is not let in."""
+        delivery.leave_all(client)
+        self._recovery.abandon(client.trail)
 
     def _record(self, socket: Socket, kind: ConnectionEventType, code: str) -> None:
         self._monitoring.record(
@@ -112,7 +143,10 @@ class Login:
                 return None
             await self._clients.wait_ended(session.socket_id)
             resumed = await self._recovery.resume(session, {}, None)
-        except (TokenRefused, RequestError):
+        except TokenRefused:
+            return None
+        # Messages that it has, or has missed, may not be those that are stored now.
+        if resumed.reset:
             return None
         who = _connection(socket, identity, session.socket_id)
         client = Client(socket, who, self._recovery.begin(who, offer_pid=False), identity.expires_at)
@@ -120,16 +154,13 @@ class Login:
         replay = None
         try:
             replay = await self._replay(client, resumed, delivery, auth.get("offset"))
-            if replay is not None:
-                await self._recovery.take_over(client.trail, resumed, None)
-        except BaseException:
-            replay = None
-            raise
         finally:
             if replay is None:
-                delivery.leave_all(client)
-                self._recovery.abandon(client.trail)
-        return None if replay is None else Entrance(client, Welcome(session.socket_id, pid), resumed, replay)
+                self._give_back(client, delivery)
+        if replay is None:
+            return None
+        self._recovery.continue_(client.trail, resumed)
+        return Entrance(client, Welcome(session.socket_id, pid), resumed, replay)
 
     async def _replay(
         self, client: Client, resumed: Resumed, delivery: Delivery, offset: object

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 
+from hubbub.chat.failures import translate
 from hubbub.cluster.base import CutOff, Expel, Telling
 from hubbub.contract import events
 from hubbub.contract.values import now
@@ -19,6 +20,9 @@ from hubbub.gateway.login import Entrance, Login
 from hubbub.socketio import Ack, Socket, Welcome
 
 log = logging.getLogger(__name__)
+
+# Somebody said that it was over, rather than that the network did.
+_ON_PURPOSE = frozenset(("client namespace disconnect", "server namespace disconnect"))
 
 
 class ChatNamespace:
@@ -98,7 +102,9 @@ class ChatNamespace:
         self._expiry.forget(client)
         if client.arriving is not None:
             await asyncio.wait((client.arriving,))
-        await self._attempt(self._parts.recovery.end(client.trail))
+        # One that a later connection of the same session has ended is not over.
+        on_purpose = reason in _ON_PURPOSE and client.ended is None
+        await self._attempt(self._parts.recovery.end(client.trail, on_purpose=on_purpose))
         for chat_id in rooms:
             self._delivery.leave(client, chat_id)
             await self._attempt(self._parts.rooms.leave(client.who, chat_id))
@@ -111,8 +117,10 @@ class ChatNamespace:
     async def _attempt(self, step: Coroutine[object, object, object]) -> None:
         try:
             await step
-        except Exception:
-            log.warning("a step of clearing a client away failed", exc_info=True)
+        except Exception as error:
+            log.warning(
+                "a step of clearing a client away failed: %s", error, exc_info=translate(error) is None
+            )
 
     # What the bus tells.
 
@@ -130,7 +138,7 @@ class ChatNamespace:
     async def _expel(self, client: Client, chat_id: str) -> None:
         left = await self._parts.rooms.leave(client.who, chat_id)
         client.socket.emit(left.event, left)
-        await self._parts.recovery.left(client.trail, chat_id)
+        self._parts.recovery.expelled(client.trail, chat_id)
 
     # Closing.
 

@@ -198,8 +198,13 @@ class Log(Protocol):
 class Sessions(Protocol):
     """Recovery sessions."""
 
-    def save_session(self, session: records.RecoverySession) -> "Future[None]":
-        """Store or replace a session by its id; the future is done after the commit."""
+    def save_session(
+        self, session: records.RecoverySession, *, replaces: str | None = None
+    ) -> "Future[None]":
+        """Store or replace a session by its id; the future is done after the commit.
+
+        In the same transaction the session with the id `replaces` is forgotten.
+        """
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""

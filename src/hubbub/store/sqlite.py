@@ -220,9 +220,11 @@ class SqliteStore:
         """Return the totals over all chats."""
         return await self._read(log.totals)
 
-    def save_session(self, session: records.RecoverySession) -> "asyncio.Future[None]":
+    def save_session(
+        self, session: records.RecoverySession, *, replaces: str | None = None
+    ) -> "asyncio.Future[None]":
         """Store or replace a session by its id; the future is done after the commit."""
-        return self._commit.submit(sessions.save_sessions, session)
+        return self._commit.submit(sessions.save_sessions, sessions.Save(session, replaces))
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""

@@ -42,13 +42,28 @@ SAVE: Final = Bulk(
 )
 
 
-def save_sessions(
-    connection: Connection, batch: Sequence[records.RecoverySession]
-) -> list[StoreError | None]:
+FORGET: Final = Bulk("WITH k(id) AS (VALUES :rows) DELETE FROM sessions WHERE id IN (SELECT id FROM k)", 1)
+
+
+class Save(msgspec.Struct, frozen=True):
+    """A session to store, and the id of the one that it replaces, if any."""
+
+    session: records.RecoverySession
+    replaces: str | None
+
+
+def save_sessions(connection: Connection, batch: Sequence[Save]) -> list[StoreError | None]:
     """Store or replace sessions by their ids, raw on SQLite; of one that comes twice the last counts."""
-    latest = {session.id: session for session in batch}
+    latest: dict[str, records.RecoverySession] = {}
+    replaced: list[str] = []
+    for save in batch:
+        latest[save.session.id] = save.session
+        if save.replaces is not None:
+            latest.pop(save.replaces, None)
+            replaced.append(save.replaces)
     cursor = connection.connection.cursor()
     try:
+        FORGET.run(cursor, [(id_,) for id_ in replaced])
         SAVE.run(cursor, [_row(session) for session in latest.values()])
     finally:
         cursor.close()

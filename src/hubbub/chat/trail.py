@@ -1,0 +1,126 @@
+"""A socket's trail: what recovery knows of it, in memory.
+
+A token reads `SESSION.SECRET`, both random: so a secret that was replaced is told from a wild guess.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from hubbub.cluster.base import Connection
+from hubbub.contract.values import now
+from hubbub.store import records
+
+_SESSION_BYTES: Final = 16
+_SECRET_BYTES: Final = 24
+
+
+def hashed(secret: str) -> bytes:
+    """A secret as it is stored."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """What a trail can be taken up by. `spent_hash` is that of the token which the newest one replaced."""
+
+    token: str | None = None
+    token_hash: bytes | None = None
+    spent_hash: bytes | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Which session a trail belongs to, since when, and how far its client has received: to be put back."""
+
+    session_id: str
+    connected_at: int
+    positions: dict[str, int]
+    keys: Keys
+
+
+class Trail:
+    """What is known of one socket: its session in memory. `mark` is what the last heartbeat would confirm."""
+
+    __slots__ = (
+        "connected_at",
+        "ended",
+        "id",
+        "keys",
+        "last_activity",
+        "mark",
+        "pid",
+        "positions",
+        "renewing",
+        "saved_at",
+        "socket_id",
+        "user_id",
+    )
+
+    def __init__(self, who: Connection, *, offer_pid: bool) -> None:
+        self.id = secrets.token_urlsafe(_SESSION_BYTES)
+        self.user_id = who.user_id
+        self.socket_id = who.socket_id
+        self.connected_at = who.connected_at
+        self.last_activity = who.connected_at
+        self.ended = False
+
+        # What brings it back: the recovery token once asked for, and Socket.IO's private id. While a new one
+        # is not stored yet, a heartbeat answer says nothing about the token before.
+        self.keys = Keys()
+        self.renewing = False
+        self.pid = secrets.token_urlsafe(_SECRET_BYTES) if offer_pid else None
+
+        self.positions: dict[str, int] = {}
+        self.mark: dict[str, int] | None = None
+        self.saved_at = 0
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.id, self.connected_at, self.positions, self.keys)
+
+    def move(self, place: Place) -> None:
+        """Stand somewhere else."""
+        self.id = place.session_id
+        self.connected_at = place.connected_at
+        self.positions = place.positions
+        self.keys = place.keys
+        self.mark = None
+
+    def renew(self, spent_hash: bytes | None) -> None:
+        """Make a new token; the one of `spent_hash` stays good until the client has the new one for sure."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self.keys = Keys(f"{self.id}.{secret}", hashed(secret), spent_hash)
+
+    @property
+    def has_handed_over(self) -> bool:
+        """Whether a heartbeat that goes out now tells that the client has a token in place of another one.
+
+        Not while the new one is being stored, nor when it was handed out on a connection before this one.
+        """
+        return self.keys.token is not None and self.keys.spent_hash is not None and not self.renewing
+
+    def confirm(self, mark: Mapping[str, int]) -> bool:
+        """The client has received everything up to `mark`; True when that is news."""
+        moved = bool(mark) and mark != self.positions
+        for chat_id in self.positions.keys() & mark.keys():
+            self.positions[chat_id] = max(mark[chat_id], self.positions[chat_id])
+        return moved
+
+    def record(self, ttl: int) -> records.RecoverySession:
+        """The session as it is stored now, for `ttl` milliseconds after the last activity."""
+        self.saved_at = now()
+        return records.RecoverySession(
+            id=self.id,
+            user_id=self.user_id,
+            socket_id=self.socket_id,
+            token_hash=self.keys.token_hash,
+            spent_hash=self.keys.spent_hash,
+            pid_hash=None if self.pid is None else hashed(self.pid),
+            positions=dict(self.positions),
+            connected_at=self.connected_at,
+            last_activity=self.last_activity,
+            expires_at=self.last_activity + ttl,
+        )
