@@ -92,7 +92,8 @@ async def test_close_all() -> None:
         for session in server.engine.sessions:
             session.send(prepare_text("bye"))
         closing = asyncio.create_task(server.engine.close_all(timeout=1.0))
-        assert (await poll.reply()).text == "4bye\x1e1"
+        assert (await poll.reply()).text == "4bye"
+        assert (await poller.get()).text == "1"
         assert await socket.text() == "4bye"
         assert await socket.close_code() == 1012
         assert await candidate.close_code() == 1002
