@@ -5,30 +5,31 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from tests.harness.servers import FORBIDDEN, Server, serve
+from tests.harness.servers import FORBIDDEN, HUBBUB, Server, serve
 from tests.lossless.history import Seen, Whole, brief
 from tests.lossless.proxy import Proxy
 
 FAST: Final = {
     "ping_interval": "400ms",
     "ping_timeout": "800ms",
-    "max_outbox_bytes": "65536",
+    "max_outbox_bytes": "2097152",
     "log_level": "info",
 }
 """Settings by which things happen in seconds that take minutes otherwise."""
 
-DISK: Final = 24 * 2**20
+DISK: Final = 96 * 2**20
 """Bytes of the small disk."""
 
 
 class Stage:
     """One server and the proxies in front of it. `front` is for who is spared the faults."""
 
-    def __init__(self, data_dir: Path, program: tuple[str, ...] = ("-m", "hubbub"), **settings: str) -> None:
+    def __init__(self, data_dir: Path, program: Sequence[str] = HUBBUB, **settings: str) -> None:
         self.data_dir = data_dir
         self.front = Proxy()
         self.logs: list[str] = []
