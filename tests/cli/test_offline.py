@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hubbub import __version__
-from hubbub.settings import ROWS
+from hubbub.settings import ROWS, load_or_create_secret
 from tests.cli.command import complaint, hubbub, output, program
 
 SECRET = "s" * 40
@@ -100,6 +100,26 @@ def test_settings_and_their_sources(tmp_path: Path) -> None:
     assert rows["jwt_secret"] == "******** environment HUBBUB_JWT_SECRET"
     assert SECRET not in text
     assert rows.keys() >= ROWS.keys()
+
+
+def test_settings_of_the_development_profile(tmp_path: Path) -> None:
+    """With `--dev` the settings are those of `serve --dev`."""
+    text = output(tmp_path, "config", "--dev")
+    [line] = [line for line in text.splitlines() if line.startswith("connection_rate ")]
+    assert line.split()[1:] == ["off", "development", "profile"]
+
+
+def test_where_the_made_secret_is(tmp_path: Path) -> None:
+    """A secret that the server made is no default of nothing: its place is shown, and not the secret."""
+
+    def line() -> str:
+        text = output(tmp_path, "config")
+        return next(line for line in text.splitlines() if line.startswith("jwt_secret "))
+
+    assert line().split() == ["jwt_secret", "default"]
+    secret = load_or_create_secret(tmp_path)
+    assert f"******** (made, {tmp_path / 'jwt-secret'})" in line()
+    assert secret not in line()
 
 
 def test_users_and_chats_without_a_server(tmp_path: Path) -> None:

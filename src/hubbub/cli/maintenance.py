@@ -1,6 +1,7 @@
 """`hubbub migrate` and `hubbub config`."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 
@@ -22,7 +23,10 @@ def migrate(settings: Settings) -> None:
 
 
 @with_settings(*all_names())
-def config(settings: Settings) -> None:
+def config(
+    settings: Settings,
+    dev: Annotated[bool, typer.Option("--dev", help="Those of the development profile.")] = False,  # noqa: ARG001 - `with_settings` reads it
+) -> None:
     """Show the settings in force and where each came from; secrets are masked."""
     rows = [(one.name, one.value, one.source) for one in describe(settings)]
     show(("SETTING", "VALUE", "FROM"), rows)

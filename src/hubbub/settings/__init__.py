@@ -9,7 +9,7 @@ of the server never see `Settings`: the composition root hands them plain values
 
 from hubbub.settings.kinds import Rate, SettingsError, duration_text, parse_duration
 from hubbub.settings.reference import Described, describe, reference
-from hubbub.settings.secret import load_or_create_secret, signing_secret
+from hubbub.settings.secret import load_or_create_secret, made_secret, signing_secret
 from hubbub.settings.sources import DEVELOPMENT, load_settings
 from hubbub.settings.table import ROWS, Row, Settings
 
@@ -25,6 +25,7 @@ __all__ = [
     "duration_text",
     "load_or_create_secret",
     "load_settings",
+    "made_secret",
     "parse_duration",
     "reference",
     "signing_secret",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hubbub.settings.table import ROWS, Settings
+from hubbub.settings.secret import made_secret
+from hubbub.settings.table import ROWS, Row, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,14 @@ class Described:
 
 def describe(settings: Settings) -> list[Described]:
     """Every setting in force and where it came from, in the order of the table."""
-    return [
-        Described(name, row.text(getattr(settings, name)), settings.source(name))
-        for name, row in ROWS.items()
-    ]
+    return [Described(name, shown(settings, row), settings.source(name)) for name, row in ROWS.items()]
+
+
+def shown(settings: Settings, row: Row) -> str:
+    """The value of a setting; in the place of no secret, where the one is that was made."""
+    if row.name == "jwt_secret" and (path := made_secret(settings)) is not None:
+        return f"******** (made, {path})"
+    return row.text(getattr(settings, row.name))
 
 
 def reference() -> str:

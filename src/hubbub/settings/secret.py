@@ -24,6 +24,12 @@ def signing_secret(settings: Settings) -> str:
     return settings.jwt_secret or load_or_create_secret(settings.data_dir)
 
 
+def made_secret(settings: Settings) -> Path | None:
+    """The file of the secret that was made for these settings, if there is one."""
+    path = settings.data_dir / FILE
+    return path if settings.jwt_secret is None and path.exists() else None
+
+
 def load_or_create_secret(data_dir: Path) -> str:
     """The secret kept in `data_dir`, made (with the folder) when there is none; processes may race.
 
