@@ -1,5 +1,6 @@
 """The command line, in this process and as a program of its own."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from hubbub.cli.commands import app
+from hubbub.store.sqlite import SqliteStore
 
 STARTING = 30.0
 
@@ -58,6 +60,15 @@ def program(data: Path, *arguments: str, stdin: str = "", **settings: str) -> Do
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def make_database(data: Path) -> None:
+    """What a first start of the server leaves, but for the secret: an empty database."""
+
+    async def run() -> None:
+        await (await SqliteStore.open(data / "hubbub.db")).close()
+
+    asyncio.run(run())
 
 
 def output(data: Path, *arguments: str, stdin: str = "", **settings: str) -> str:

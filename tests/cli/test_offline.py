@@ -2,7 +2,6 @@
 
 import base64
 import json
-import stat
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hubbub import __version__
 from hubbub.settings import ROWS, load_or_create_secret
-from tests.cli.command import complaint, hubbub, output, program
+from tests.cli.command import complaint, hubbub, make_database, output, program
 
 SECRET = "s" * 40
 PASSWORD = "correct horse\n"
@@ -34,13 +33,13 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 def test_a_token_without_a_server(tmp_path: Path) -> None:
-    """The token is all there is on stdout; the secret is made where there is none, for its owner only."""
+    """The token is all there is on stdout, signed with the secret that the server made."""
+    load_or_create_secret(tmp_path)
     first = output(tmp_path, "token", "--username", "ann", "--ttl", "2h", "--role", "admin")
     assert first.count("\n") == 1
     said = claims(first)
     assert (said["sub"], said["username"], said["role"]) == ("ann", "ann", "admin")
     assert 7200 <= int(str(said["exp"])) - int(str(said["iat"])) <= 7201
-    assert stat.S_IMODE((tmp_path / "jwt-secret").stat().st_mode) == 0o600
     assert not (tmp_path / "hubbub.db").exists()
     done = program(tmp_path, "token", "--username", "ann")
     assert (done.returncode, done.stderr) == (0, "")
@@ -81,6 +80,7 @@ def test_tokens_from_elsewhere(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pem").write_bytes(key.public_bytes(*form))
+    make_database(tmp_path)
     settings = {"HUBBUB_JWT_ALGORITHMS": "ES256", "HUBBUB_JWT_PUBLIC_KEY": str(tmp_path / "key.pem")}
     assert "elsewhere" in complaint(tmp_path, "token", "--username", "ann", **settings)
     output(tmp_path, "user", "add", "ann", stdin=PASSWORD, **settings)
@@ -124,6 +124,8 @@ def test_where_the_made_secret_is(tmp_path: Path) -> None:
 
 def test_users_and_chats_without_a_server(tmp_path: Path) -> None:
     """Users and chats are made, listed and changed; ids come alone, for scripts; mistakes are one line."""
+    make_database(tmp_path)
+    load_or_create_secret(tmp_path)
     ann = output(tmp_path, "user", "add", "ann", "--email", "ann@example.com", stdin=PASSWORD).strip()
     assert claims(output(tmp_path, "token", "--username", "ann"))["sub"] == ann
     assert complaint(tmp_path, "user", "add", "ann", stdin=PASSWORD) == "Username is already taken"
@@ -137,10 +139,37 @@ def test_users_and_chats_without_a_server(tmp_path: Path) -> None:
     assert len(output(tmp_path, "user", "list").splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["user", "list"],
+        ["user", "disable", "ann"],
+        ["chat", "list"],
+        ["chat", "create", "Team", "--owner", "ann"],
+        ["migrate"],
+        ["check"],
+        ["token", "--username", "ann"],
+    ],
+)
+def test_another_folder(tmp_path: Path, arguments: list[str]) -> None:
+    """In a folder that no server has used, a command says so and leaves nothing behind."""
+    words = complaint(tmp_path, *arguments, "--data-dir", "typo")
+    assert "typo" in words
+    assert "there is no " in words
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_token_with_a_given_secret(tmp_path: Path) -> None:
+    """A secret is all that a token takes: no folder and no database."""
+    token = output(tmp_path, "token", "--username", "ann", HUBBUB_DATA_DIR="typo", HUBBUB_JWT_SECRET=SECRET)
+    assert claims(token)["sub"] == "ann"
+    assert not list(tmp_path.iterdir())
+
+
 def test_migrating(tmp_path: Path) -> None:
-    """A database is made or brought up to date; a file that is none is refused in one line."""
+    """A database is brought up to date; a file that is none is refused in one line."""
+    make_database(tmp_path)
     assert "up to date" in output(tmp_path, "migrate")
-    assert (tmp_path / "hubbub.db").exists()
     (tmp_path / "other.db").write_bytes(b"no database at all, " * 100)
     words = complaint(tmp_path, "migrate", "--database-url", f"sqlite:///{tmp_path}/other.db")
     assert "other.db" in words

@@ -3,13 +3,16 @@
 import fcntl
 import json
 import socket
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import complaint, hubbub, output, serving
+from hubbub.app import demo
+from hubbub.settings import load_or_create_secret
+from tests.cli.command import complaint, hubbub, make_database, output, serving
 
 PASSWORD = "correct horse\n"
 
@@ -64,14 +67,15 @@ def test_the_database_is_in_use(data: Path) -> None:
 
 def test_a_stale_address(tmp_path: Path) -> None:
     """The note of a server that was killed leads nowhere and does no harm."""
-    output(tmp_path, "migrate")
+    make_database(tmp_path)
+    load_or_create_secret(tmp_path)
     (tmp_path / "hubbub.db.address").write_text("http://127.0.0.1:9\n")
     assert output(tmp_path, "user", "list").startswith("NAME")
 
 
 def test_a_stale_address_of_a_database_in_use(tmp_path: Path) -> None:
     """When the database is in use and nobody answers at the noted address, the line is about the database."""
-    output(tmp_path, "migrate")
+    make_database(tmp_path)
     (tmp_path / "hubbub.db.address").write_text("http://127.0.0.1:9\n")
     with (tmp_path / "hubbub.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -86,6 +90,27 @@ def test_starting_and_stopping(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{url}/api/v1/docs") as answer:
             assert b"HTTP API" in answer.read()
     assert {path.name for path in tmp_path.iterdir()} == {"hubbub.db", "hubbub.db.lock", "jwt-secret"}
+
+
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [
+        (".venv/bin/hubbub", ".venv/bin/hubbub"),
+        ("/somewhere/bin/hubbub", "/somewhere/bin/hubbub"),
+        ("{path}/hubbub", "hubbub"),
+        ("/somewhere/hubbub/__main__.py", f"{Path(sys.executable).name} -m hubbub"),
+    ],
+)
+def test_the_banner_names_the_program_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, shown: str
+) -> None:
+    """What it says can be typed as it stands, also where the program is not on the PATH."""
+    (tmp_path / "hubbub").write_text("")
+    (tmp_path / "hubbub").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [called.format(path=tmp_path)])
+    assert demo.program() == shown
+    assert f"{shown} token --username NAME" in demo.banner("http://127.0.0.1:1", "x").plain
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from hubbub.cli import progress
-from tests.cli.command import Done, environment, output, program, serving
+from tests.cli.command import Done, environment, make_database, output, program, serving
 
 PASSWORD = "correct horse\n"
 
@@ -65,6 +65,7 @@ def test_a_backup_and_its_return(tmp_path: Path) -> None:
 
 def test_findings(tmp_path: Path) -> None:
     """Each fault is a line on stdout, and the exit code is 1."""
+    make_database(tmp_path)
     output(tmp_path, "user", "add", "ann", stdin=PASSWORD)
     chat = output(tmp_path, "chat", "create", "Team", "--owner", "ann").strip()
     with closing(sqlite3.connect(tmp_path / "hubbub.db")) as raw, raw:
@@ -102,7 +103,7 @@ def test_what_cannot_be_done(tmp_path: Path, arguments: list[str], words: str) -
 
 def test_a_short_job_shows_no_bar(tmp_path: Path) -> None:
     """On a terminal, too, a command that is soon done prints its answer and nothing else."""
-    output(tmp_path, "migrate")
+    make_database(tmp_path)
     terminal, end = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "hubbub", "check"],

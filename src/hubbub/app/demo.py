@@ -1,5 +1,9 @@
 """The development profile's first chat: a public one, a user to try it, and a banner that says how."""
 
+import shutil
+import sys
+from pathlib import Path
+
 from rich.console import Console
 from rich.text import Text
 
@@ -24,7 +28,7 @@ async def prepare(built: Built, url: str) -> None:
     if not built.chat.requests.tokens.can_issue:
         return
     token, _ = built.chat.requests.tokens.issue(user, _TOKEN_LIFE)
-    Console(stderr=True).print(_banner(url, token), soft_wrap=True)
+    Console(stderr=True).print(banner(url, token), soft_wrap=True)
 
 
 def _chat() -> records.Chat:
@@ -46,7 +50,7 @@ def _owner() -> records.Member:
     return records.Member(chat_id=CHAT_ID, user_id=USER_ID, role=Role.ADMIN, joined_at=now(), joined_seq=0)
 
 
-def _banner(url: str, token: str) -> Text:
+def banner(url: str, token: str) -> Text:
     """Return the banner; its lines are not broken, so that the snippet can be pasted."""
     snippet = f"""\
 import {{ io }} from "socket.io-client"; // npm install socket.io-client
@@ -61,5 +65,13 @@ socket.emit("message:send", {{ chatId: "{CHAT_ID}", content: "Hello, world!" }},
         ("hubbub, development profile\n", "bold"),
         f"No connection limit; a public chat with the id {CHAT_ID}; the HTTP API is at {url}/\n\n",
         (snippet, "cyan"),
-        "\nA token for somebody else: hubbub token --username NAME\n",
+        f"\nA token for somebody else: {program()} token --username NAME\n",
     )
+
+
+def program() -> str:
+    """How this program was called, which is how it can be called again from the same folder."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{Path(sys.executable).name} -m hubbub"
+    return called.name if shutil.which(called.name) == str(called) else str(called)

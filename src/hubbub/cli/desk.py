@@ -21,13 +21,14 @@ import msgspec
 from hubbub.app import StartError, address
 from hubbub.app.build import build
 from hubbub.app.chat_parts import make_signatures
+from hubbub.app.database import database_path
 from hubbub.chat.signatures import Signatures
 from hubbub.chat.tokens import OPERATOR, issue
 from hubbub.cli.flags import Failed
 from hubbub.contract import rest
 from hubbub.contract.errors import Failure
 from hubbub.contract.values import Role, now
-from hubbub.settings import Settings
+from hubbub.settings import Settings, made_secret
 from hubbub.store import records
 
 T = TypeVar("T")
@@ -137,8 +138,9 @@ def in_words(response: httpx.Response) -> str:
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Sit down at the desk: of the server that runs, or else of one in this process.
 
-    Raises `StartError` when neither can be had.
+    Raises `StartError` when neither can be had, `Failed` when there is no database.
     """
+    require_database(settings)
     try:
         # Nobody else sees tokens of a server without a port, so any secret will do.
         private = dataclasses.replace(
@@ -172,10 +174,36 @@ async def running_server(settings: Settings, why: StartError) -> AsyncIterator[D
             await http.get("/health/live")
         except httpx.HTTPError:
             raise why from None
-        signatures = make_signatures(settings)
-        if not signatures.can_sign:
+        if not can_sign(settings):
             raise Failed("the running server only accepts tokens of somebody else: stop it for this command")
-        yield Desk(http, signatures)
+        yield Desk(http, shared_signatures(settings))
+
+
+def require_database(settings: Settings) -> None:
+    """Raise `Failed` when the database is not there: only `hubbub serve` makes one, at its first start.
+
+    A command that made one, or its folder, would hide that it was given another folder than the server's.
+    """
+    path = database_path(settings)
+    if not path.exists():
+        raise Failed(
+            f"there is no database at {path}: give the server's --data-dir, or run `hubbub serve` once"
+        )
+
+
+def can_sign(settings: Settings) -> bool:
+    """Whether the server makes tokens, or only accepts those of somebody else."""
+    return any(name.startswith("HS") for name in settings.jwt_algorithms)
+
+
+def shared_signatures(settings: Settings) -> Signatures:
+    """What signs with the server's secret. Raises `Failed` when there is none: a new one opens nothing."""
+    if settings.jwt_secret is None and made_secret(settings) is None:
+        raise Failed(
+            f"there is no secret in {settings.data_dir}: give the server's --data-dir or HUBBUB_JWT_SECRET, "
+            "or run `hubbub serve` once, which makes one"
+        )
+    return make_signatures(settings)
 
 
 def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]]) -> T:

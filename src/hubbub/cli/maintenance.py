@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hubbub.app.build import build
+from hubbub.cli.desk import require_database
 from hubbub.cli.flags import ABOUT_DATA, all_names, with_settings
 from hubbub.cli.tables import show
 from hubbub.settings import Settings, describe
@@ -14,6 +15,7 @@ from hubbub.settings import Settings, describe
 @with_settings(*ABOUT_DATA)
 def migrate(settings: Settings) -> None:
     """Bring the database to this version's tables; `serve` does so too. No server may be running."""
+    require_database(settings)
 
     async def run() -> None:
         await (await build(settings)).close()

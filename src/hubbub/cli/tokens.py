@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from hubbub.app import StartError
-from hubbub.app.chat_parts import make_signatures
 from hubbub.app.database import database_path
 from hubbub.chat.tokens import issue
-from hubbub.cli.desk import at_desk
+from hubbub.cli.desk import at_desk, can_sign, shared_signatures
 from hubbub.cli.flags import Failed, with_settings
 from hubbub.contract.values import Role, now
 from hubbub.settings import Settings, parse_duration
@@ -36,9 +35,9 @@ def token(
     for flag, name in (("--username", username), ("--user-id", user_id)):
         if name is not None and not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
             raise Failed(f"{flag}: 1 to {LONGEST_NAME} printable characters, please")
-    signatures = make_signatures(settings)
-    if not signatures.can_sign:
+    if not can_sign(settings):
         raise Failed("jwt_algorithms has no HS algorithm: tokens come from elsewhere")
+    signatures = shared_signatures(settings)
     user = somebody(username, user_id) if user_id is not None else registered(settings, username)
     if role is not None:
         user = records.User(
