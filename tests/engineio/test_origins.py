@@ -1,5 +1,7 @@
 """Origins, CORS and addresses: the same rule on every method and transport."""
 
+import json
+import logging
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -53,6 +55,30 @@ def asking(peer: str = "127.0.0.1", *, secure: bool = False, **headers: str) -> 
 def test_exact_origins(origin: str, allowed: bool) -> None:
     """Only exact matches pass, and the server's own origin (hostile input 24)."""
     config = replace(CONFIG, allowed_origins=ALLOWED)
+    assert origin_allowed(asking(host="here.example", origin=origin), config) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://localhost:5173", True),
+        ("http://localhost", True),
+        ("http://[::1]:8080", True),
+        ("http://[::1]", True),
+        ("https://localhost:5173", False),
+        ("http://localhost:", False),
+        ("http://localhost:5173x", False),
+        ("http://localhost:5173/", False),
+        ("http://localhost:5173:5173", False),
+        ("http://localhost.evil.example:5173", False),
+        ("http://evil.example:5173", False),
+        ("http://localhost:*", False),
+        ("http://[::2]:8080", False),
+    ],
+)
+def test_any_port(origin: str, allowed: bool) -> None:
+    """An origin that is allowed with `:*` passes on every port, by the same scheme and host."""
+    config = replace(CONFIG, allowed_origins=frozenset({"http://localhost:*", "http://[::1]:*"}))
     assert origin_allowed(asking(host="here.example", origin=origin), config) is allowed
 
 
@@ -122,6 +148,23 @@ async def test_foreign_origins_everywhere(way: str, origin: str) -> None:
         assert await _ask(server, way, client.sid, {"origin": origin}) == 403
         assert (await client.post("4works")).status == 200
         assert server.application.messages == ["works"]
+
+
+async def test_a_foreign_origin_is_explained(caplog: pytest.LogCaptureFixture) -> None:
+    """The answer names the setting, the log also the origin, once a minute whatever pages ask."""
+    caplog.set_level(logging.INFO, "hubbub")
+    async with running(allowed_origins=ALLOWED) as server:
+        for _ in range(3):
+            reply = await request(
+                server.port, "GET", polling_url(), headers={"origin": "https://evil.example"}
+            )
+            assert json.loads(reply.body) == {
+                "code": 4,
+                "message": "Origin not allowed; see allowed_origins",
+            }
+    [line] = [record.getMessage() for record in caplog.records if "origin" in record.getMessage()]
+    assert "'https://evil.example'" in line
+    assert "allowed_origins" in line
 
 
 @pytest.mark.parametrize("way", ["handshake", "post", "preflight", "websocket", "upgrade"])

@@ -186,7 +186,7 @@ async def test_foreign_pages_change_and_read_nothing(site: Site, origin: str) ->
         ("DELETE", "/chats/x/participants/x", None),
     ):
         failure = await ann.refused(403, "FORBIDDEN", method, path, body, headers=headers)
-        assert failure["message"] == "Origin not allowed"
+        assert failure["message"] == "Origin not allowed; see allowed_origins"
     response = await ann.ask("GET", "/chats", headers=headers)
     assert response.json()["chats"] == []
     assert "access-control-allow-origin" not in response.headers

@@ -93,10 +93,13 @@ def test_bad_shares_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "*", "https://a.example", "http://localhost:5173,https://a.example:8443", "http://[::1]:5173"],
+    [
+        *("", "*", "https://a.example", "http://localhost:5173,https://a.example:8443", "http://[::1]:5173"),
+        "http://[::1]:*,https://localhost:*",
+    ],
 )
 def test_origins_as_browsers_send_them(text: str) -> None:
-    """A comma list of exact origins."""
+    """A comma list of origins, exact or on any port."""
     assert kinds.ORIGINS.show(kinds.ORIGINS.parse(text)) == text
 
 
@@ -115,6 +118,10 @@ def test_origins_as_browsers_send_them(text: str) -> None:
         "https://a.example\x1b",
         "https://a.example:x",
         "*.a.example",
+        "https://*.a.example",
+        "https://a.example:8443:*",
+        "https://a.example:*/",
+        "https://:*",
     ],
 )
 def test_bad_origins_are_refused(text: str) -> None:

@@ -66,6 +66,8 @@ def test_the_development_profile_only_replaces_defaults() -> None:
     assert (settings.connection_rate, settings.source("connection_rate")) == (None, "development profile")
     settings = load_settings(environ={"HUBBUB_CONNECTION_RATE": "7/1m"}, development=True)
     assert settings.connection_rate == Rate(7, 60)
+    assert "http://localhost:*" in settings.allowed_origins
+    assert load_settings(environ={}).allowed_origins == frozenset()
 
 
 def test_a_file_may_be_named(tmp_path: Path) -> None:

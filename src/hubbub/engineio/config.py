@@ -23,8 +23,8 @@ class EngineConfig:
     # passes.
     max_outbox_bytes: int = 4_194_304
     max_outbox_packets: int = 10_000
-    # Exact origins beside the server's own; "*" allows any (then without credentials). No Origin header
-    # always passes.
+    # Origins beside the server's own, exact or, with ":*" at the end, on any port; "*" allows any (then
+    # without credentials). No Origin header always passes.
     allowed_origins: frozenset[str] = frozenset()
     # Peers whose X-Forwarded-For, -Proto and -Host are believed.
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

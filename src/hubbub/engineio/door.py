@@ -2,8 +2,10 @@
 transport.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from hubbub.engineio import refusals
 from hubbub.engineio.config import EngineConfig
@@ -17,6 +19,11 @@ from hubbub.engineio.session import Session
 _PROTOCOL_VERSION = "4"
 _TRANSPORTS = frozenset(("polling", "websocket"))
 _MAX_QUERY = 4096
+_LONGEST_ORIGIN = 200
+# Anybody can send foreign origins by the thousand: one line in so many seconds, the others at debug.
+_TELL_ORIGINS_EVERY = 60.0
+
+log = logging.getLogger(__name__)
 
 # Called with the client's address, its User-Agent and why it was refused.
 RefusedListener = Callable[[str, str, str], None]
@@ -39,6 +46,7 @@ class Door:
         self._refused = refused
         path = config.path.rstrip("/")
         self._paths = frozenset((path, path + "/"))
+        self._tell_origins_from = 0.0
 
     def enter(self, request: Request, transport: str) -> Admission | Refusal:
         """Check a request that came by `transport`: path, origin, query, session and WebSocket handshake."""
@@ -46,15 +54,29 @@ class Door:
         outcome = self.check_origin(request) or self._find(request, transport, address)
         if transport == "websocket" and not isinstance(outcome, Refusal):
             outcome = check_upgrade(request) or outcome
-        if isinstance(outcome, Refusal) and self._refused is not None:
-            self._refused(address, request.headers.get("user-agent", ""), outcome.message)
+        if isinstance(outcome, Refusal):
+            log.debug("request of %s refused: %s", address, outcome.message)
+            if self._refused is not None:
+                self._refused(address, request.headers.get("user-agent", ""), outcome.message)
         return outcome
 
     def check_origin(self, request: Request) -> Refusal | None:
         """Check what a CORS preflight must pass, too: path and origin."""
         if request.path not in self._paths:
             return refusals.UNKNOWN_PATH
-        return None if origin_allowed(request, self._config) else refusals.FOREIGN_ORIGIN
+        return None if self.admits_page(request) else refusals.FOREIGN_ORIGIN
+
+    def admits_page(self, request: Request) -> bool:
+        """Check the origin alone; one that is refused is told to the operator, who may have to allow it."""
+        if origin_allowed(request, self._config):
+            return True
+        now = monotonic()
+        level = logging.DEBUG
+        if now >= self._tell_origins_from:
+            level, self._tell_origins_from = logging.INFO, now + _TELL_ORIGINS_EVERY
+        origin = request.headers.get("origin", "")[:_LONGEST_ORIGIN]
+        log.log(level, "a page of %r is refused (403): its origin is not in allowed_origins", origin)
+        return False
 
     def _find(self, request: Request, transport: str, address: str) -> Admission | Refusal:
         query = _read_query(request, transport)

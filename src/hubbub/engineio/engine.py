@@ -13,7 +13,7 @@ from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door, RefusedListener
 from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.guard import GuardedHttp
-from hubbub.engineio.origins import client_address, origin_allowed
+from hubbub.engineio.origins import client_address
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.polling import Polling, Receive, Scope, Send, read_scope
 from hubbub.engineio.registry import Registry
@@ -57,7 +57,7 @@ class Engine:
 
     def origin_allowed(self, scope: Scope) -> bool:
         """Whether a browser page may use this server, by the engine's own rule."""
-        return origin_allowed(read_scope(scope), self._parts.config)
+        return self._parts.door.admits_page(read_scope(scope))
 
     @property
     def websocket(self) -> type[asyncio.Protocol]:

@@ -9,6 +9,7 @@ from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.requests import Request
 
 ANY_ORIGIN = "*"
+_ANY_PORT = ":*"
 
 _Address = IPv4Address | IPv6Address
 
@@ -33,7 +34,7 @@ def client_address(request: Request, config: EngineConfig) -> str:
 def origin_allowed(request: Request, config: EngineConfig) -> bool:
     """Whether the request's Origin may use this server; requests without one (no browser) may."""
     origin = request.headers.get("origin")
-    if origin is None or ANY_ORIGIN in config.allowed_origins or origin in config.allowed_origins:
+    if origin is None or ANY_ORIGIN in config.allowed_origins or _listed(origin, config):
         return True
     return origin == _own_origin(request, config)
 
@@ -45,7 +46,7 @@ def cors_headers(request: Request, config: EngineConfig) -> list[tuple[bytes, by
     origin = request.headers.get("origin")
     if origin is None or not origin_allowed(request, config):
         return [(b"vary", b"Origin")]
-    if origin not in config.allowed_origins and ANY_ORIGIN in config.allowed_origins:
+    if not _listed(origin, config) and ANY_ORIGIN in config.allowed_origins:
         # Any page at all: then none of them with the user's cookies.
         return [(b"access-control-allow-origin", b"*")]
     return [
@@ -64,6 +65,15 @@ def preflight_headers(request: Request, config: EngineConfig) -> list[tuple[byte
         (b"access-control-allow-headers", wanted.encode("latin-1")),
         (b"access-control-max-age", b"600"),
     ]
+
+
+def _listed(origin: str, config: EngineConfig) -> bool:
+    """Whether the origin is allowed by name, or its scheme and host are on any port."""
+    if origin in config.allowed_origins:
+        return not origin.endswith(_ANY_PORT)
+    host, _, port = origin.rpartition(":")
+    named = host if port.isascii() and port.isdecimal() else origin
+    return named + _ANY_PORT in config.allowed_origins
 
 
 def _own_origin(request: Request, config: EngineConfig) -> str:

@@ -27,6 +27,7 @@ PREFLIGHT: Final = (
     (b"access-control-allow-headers", b"authorization, content-type"),
     (b"access-control-max-age", b"600"),
 )
+FOREIGN: Final = "Origin not allowed; see allowed_origins"
 EXPOSED: Final = (b"access-control-expose-headers", b"retry-after, www-authenticate")
 
 
@@ -95,7 +96,7 @@ async def preflight(allowed: bool, send: Send) -> None:
 
 async def refuse_origin(send: Send) -> None:
     """Answer a page that has no business here."""
-    body = msgspec.json.encode(Failure(success=False, message="Origin not allowed", code=Code.FORBIDDEN))
+    body = msgspec.json.encode(Failure(success=False, message=FOREIGN, code=Code.FORBIDDEN))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

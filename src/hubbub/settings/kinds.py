@@ -183,11 +183,14 @@ def split(text: str) -> tuple[str, ...]:
 
 
 def _check_origin(origin: str) -> str:
-    parts = urlsplit(origin)
-    whole = f"{parts.scheme}://{parts.netloc}"
-    if origin != "*" and (origin != whole or origin != origin.lower() or not parts.hostname or "@" in origin):
+    if origin == "*":
+        return origin
+    exact = origin.removesuffix(":*")
+    parts = urlsplit(exact)
+    if exact != f"{parts.scheme}://{parts.netloc}".lower() or not parts.hostname or set("@*") & set(exact):
         raise ValueError(origin)
-    if (parts.scheme, parts.port) in {("http", 80), ("https", 443)}:
+    default = (parts.scheme, parts.port) in {("http", 80), ("https", 443)}
+    if default or (parts.port is not None and exact != origin):
         raise ValueError(origin)
     return _parse_text(origin)
 
@@ -195,7 +198,7 @@ def _check_origin(origin: str) -> str:
 ORIGINS: Kind[frozenset[str]] = Kind(
     "LIST",
     "origins as a browser sends them, like https://chat.example.com,http://localhost:5173 "
-    "(lower case, no path, no default port), or *",
+    "(lower case, no path, no default port), with :* for any port, or *",
     lambda text: frozenset(map(_check_origin, split(text))),
     lambda origins: ",".join(sorted(origins)),
 )

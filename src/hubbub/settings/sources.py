@@ -18,7 +18,11 @@ from hubbub.settings.table import ROWS, Row, Settings
 PREFIX = "HUBBUB_"
 CONFIG = "HUBBUB_CONFIG"
 DEFAULT_FILE = Path("hubbub.toml")
-DEVELOPMENT: Mapping[str, str] = {"connection_rate": "off"}
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+DEVELOPMENT: Mapping[str, str] = {
+    "connection_rate": "off",
+    "allowed_origins": ",".join(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in LOOPBACK),
+}
 
 Given = dict[str, tuple[Any, str]]  # name -> the value, typed as its row says, and its source
 
