@@ -257,7 +257,7 @@ def test_what_is_no_database_of_this_version(path: Path, tmp_path: Path) -> None
     with pytest.raises(StoreUnusable, match="there is no database at"):
         look(tmp_path / "nothing.db")
     (tmp_path / "notes").write_text("a shopping list\n" * 100)
-    with pytest.raises(StoreUnusable, match="is not a database$"):
+    with pytest.raises(StoreUnusable, match=r"is not a database$"):
         look(tmp_path / "notes")
     spoil(path, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreUnusable, match="made by a newer hubbub"):

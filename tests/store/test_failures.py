@@ -23,6 +23,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> faults.Faults:
     return found
 
 
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has failed and works again is no reason to worry."""
+    monkeypatch.setattr("hubbub.store.transactions.SHAKEN", 0.0)
+
+
 @pytest.fixture
 async def store(broken: faults.Faults, tmp_path: Path) -> AsyncIterator[SqliteStore]:
     """A store that can be broken, with a chat of two."""
@@ -184,3 +190,23 @@ async def test_failures_are_logged_once(
     told = [record.getMessage() for record in caplog.records if record.name.startswith("hubbub.store")]
     assert told == ["the database cannot be used now: disk I/O error", "the database can be used again"]
     assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_failure_counts_for_a_while(
+    store: SqliteStore, broken: faults.Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failed write the store is not called sound at once because a small write succeeds."""
+    monkeypatch.setattr("hubbub.store.transactions.SHAKEN", 0.3)
+    await store.check()
+    broken.arm(1)
+    with pytest.raises(StoreUnavailable):
+        await store.append(message("a", "ann"))
+    broken.disarm()
+    with pytest.raises(StoreUnavailable, match="a moment ago"):
+        await store.check()
+    while True:
+        try:
+            await store.check()
+            break
+        except StoreUnavailable:
+            await asyncio.sleep(0.02)

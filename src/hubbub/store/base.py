@@ -229,7 +229,13 @@ class Store(Users, Chats, Log, Sessions, Protocol):
         """Return the name of this history; it changes only when stored messages were lost or replaced."""
 
     async def check(self) -> None:
-        """Do a small read and a small durable write. Raises `StoreUnavailable`; for readiness and health."""
+        """Do a small read and a small durable write; for readiness and health.
+
+        Raises `StoreUnavailable` when that fails, and when a write has failed a moment ago.
+        """
+
+    def appending(self) -> bool:
+        """Whether messages are being committed now; what waits for that will be done in a moment."""
 
     def commits(self) -> records.Commits:
         """Return figures of the group commit."""

@@ -15,7 +15,7 @@ from typing import Final, TypeVar, cast
 from sqlalchemy import Connection
 
 from hubbub.store import records
-from hubbub.store.base import Cursor, ReceiptKind
+from hubbub.store.base import Cursor, ReceiptKind, StoreUnavailable
 from hubbub.store.commit import GroupCommit
 from hubbub.store.database import Database
 from hubbub.store.queries import arrivals, chats, history, log, sessions, users
@@ -38,7 +38,8 @@ class SqliteStore:
         self._database = database
         self._epoch = epoch
         self._readers = Readers(database.connect_reader)
-        self._commit = GroupCommit(WritingConnection(database.connect_writer))
+        self._writing = WritingConnection(database.connect_writer)
+        self._commit = GroupCommit(self._writing)
 
     @classmethod
     async def open(cls, path: Path | str) -> "SqliteStore":
@@ -68,9 +69,15 @@ class SqliteStore:
         return self._epoch
 
     async def check(self) -> None:
-        """Do a small read and a small durable write."""
+        """Do a small read and a small durable write, and see that no other has failed a moment ago."""
         await self._read(history.read_epoch)
         await self._write(history.touch)
+        if self._writing.is_shaken:
+            raise StoreUnavailable("the database could not be written a moment ago")
+
+    def appending(self) -> bool:
+        """Whether messages are being committed now."""
+        return self._commit.is_doing(append)
 
     def commits(self) -> records.Commits:
         """Return figures of the group commit."""

@@ -9,6 +9,8 @@ a full disk or a lock that went away needs no restart.
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
@@ -34,6 +36,9 @@ REFUSED: Final = (
     sql.ProgrammingError,
 )
 """What the driver raises for a value it cannot take, raw and as SQLAlchemy wraps it."""
+
+SHAKEN: Final = 5.0
+"""Seconds for which a failure counts, whatever has succeeded since: on a full disk a small change may fit."""
 
 FAILED: Final = (sqlite3.Error, sql.SQLAlchemyError, OSError)
 """What the driver raises otherwise: the database cannot do its work now."""
@@ -75,6 +80,12 @@ class WritingConnection:
         self._connect = connect
         self._connection: Connection | None = None
         self._failing = False
+        self._failed_at = -inf
+
+    @property
+    def is_shaken(self) -> bool:
+        """Whether a transaction has failed a moment ago. May be asked by any thread."""
+        return monotonic() - self._failed_at < SHAKEN
 
     def run(self, batch: Batch) -> None:
         """Do a batch in one transaction. Raises `StoreUnavailable` when nothing of it was kept."""
@@ -85,6 +96,7 @@ class WritingConnection:
                 self._transact(batch, _one_by_one)
         except FAILED as error:
             self._discard()
+            self._failed_at = monotonic()
             if not self._failing:
                 self._failing = True
                 log.error("%s", unavailable(error))  # noqa: TRY400 the message says it; our code is not at fault
