@@ -215,13 +215,14 @@ class Handlers:
         try:
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
             missed = await recovery.missed(resumed.positions, upto)
+            resumed, missed = within(client.rooms, resumed, missed)
             await recovery.take_over(client.trail, resumed, found.used)
         except BaseException:
             self._leave(client, fresh)
             raise
         for chat_id in client.rooms.keys() & fresh:
             await self._parts.rooms.enter(client.who, chat_id)
-        # What the user has lost meanwhile is not told any more; nothing waits from here to the answer.
+        # What the user has lost by now is not told any more; nothing waits from here to the answer.
         resumed, missed = within(client.rooms, resumed, missed)
         answer, told = recovery.recovered(client.trail, resumed, missed)
         for event in told:
