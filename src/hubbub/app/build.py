@@ -93,6 +93,8 @@ async def _wire(settings: Settings, store: Store) -> Built:
     table = Handlers(parts, delivery, expiry).table()
     dispatch = Dispatch(table, parts.limits, request_durations(metrics, table).observe)
     namespace.serve(delivery, dispatch, expiry)
+    # What is about to be committed goes to the same sockets, mostly: in one write with what is there already.
+    server.engine.flusher.expects_more = store.appending
     shared.bus.subscribe(delivery.deliver)
     shared.bus.subscribe(namespace.heard)
     chat.lag.start()

@@ -8,6 +8,7 @@ of sending.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from hubbub.engineio.packets import Prepared
@@ -20,6 +21,11 @@ _SLICE = 500
 # A flush waits for so many turns of the loop, which take no time when there is nothing to do: what one event
 # sets off is mostly done by then, and leaves in one write.
 _TURNS = 3
+
+# A flush of at least so many sessions, which costs about a millisecond, waits for more to send when more is
+# expected, but not longer than so many seconds: one write for both is half the work.
+_LARGE = 200
+_LONGEST_WAIT = 0.002
 
 
 class FrameJoiner:
@@ -65,6 +71,10 @@ class Flusher:
         self._ready: deque[Session] = deque()
         self._scheduled = False
         self._turns_left = 0
+        # Whether something is about to be sent to many sessions; set by whoever knows.
+        self.expects_more: Callable[[], bool] = lambda: False
+        self._waiting: asyncio.TimerHandle | None = None
+        self._has_waited = False
 
     def wake(self, session: Session) -> None:
         """Flush the session at the end of this turn."""
@@ -79,6 +89,10 @@ class Flusher:
             self.burst = burst
             if not self._scheduled:
                 self._schedule()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+            self._schedule()
 
     def spread(self) -> None:
         """Put the packets of the burst that waits, if any, into the outboxes."""
@@ -95,10 +109,17 @@ class Flusher:
         self._turns_left -= 1
         if self._turns_left:
             asyncio.get_running_loop().call_soon(self._turn)
+            return
+        self.spread()
+        if not self._has_waited and len(self._ready) >= _LARGE and self.expects_more():
+            self._has_waited = True
+            self._waiting = asyncio.get_running_loop().call_later(_LONGEST_WAIT, self._flush)
         else:
             self._flush()
 
     def _flush(self) -> None:
+        self._waiting = None
+        self._has_waited = False
         self.spread()
         ready = self._ready
         try:

@@ -131,6 +131,10 @@ class GroupCommit:
                 self._loop.call_soon(self._flush)
         return group
 
+    def is_doing(self, apply: Apply[P, R]) -> bool:
+        """Whether the batch in flight has operations of this function."""
+        return any(group.apply is apply for group in self._in_flight or ())
+
     async def close(self, deadline: float) -> None:
         """Have everything submitted done, then end the thread; after `deadline` seconds give up waiting.
 
