@@ -127,7 +127,9 @@ def test_users_and_chats_without_a_server(tmp_path: Path) -> None:
     make_database(tmp_path)
     load_or_create_secret(tmp_path)
     ann = output(tmp_path, "user", "add", "ann", "--email", "ann@example.com", stdin=PASSWORD).strip()
-    assert claims(output(tmp_path, "token", "--username", "ann"))["sub"] == ann
+    done = hubbub(tmp_path, "token", "--username", "ann")
+    assert (done.returncode, claims(done.stdout)["sub"]) == (0, ann)
+    assert done.stderr == f"hubbub: ann is the registered user {ann}; for another one, give --user-id\n"
     assert complaint(tmp_path, "user", "add", "ann", stdin=PASSWORD) == "Username is already taken"
     assert "password" in complaint(tmp_path, "user", "add", "bob", stdin="short\n")
     assert "stdin" in complaint(tmp_path, "user", "add", "bob")
@@ -164,6 +166,17 @@ def test_a_token_with_a_given_secret(tmp_path: Path) -> None:
     token = output(tmp_path, "token", "--username", "ann", HUBBUB_DATA_DIR="typo", HUBBUB_JWT_SECRET=SECRET)
     assert claims(token)["sub"] == "ann"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_token_of_a_user_who_is_switched_off(tmp_path: Path) -> None:
+    """The token is made, since the user may be switched on again, and stderr tells that it is no good now."""
+    make_database(tmp_path)
+    load_or_create_secret(tmp_path)
+    output(tmp_path, "user", "add", "ann", stdin=PASSWORD)
+    output(tmp_path, "user", "disable", "ann")
+    done = hubbub(tmp_path, "token", "--username", "ann")
+    assert (done.returncode, done.stdout.count(".")) == (0, 2)
+    assert "ann is switched off" in done.stderr
 
 
 def test_migrating(tmp_path: Path) -> None:

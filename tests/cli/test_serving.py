@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hubbub.app import demo
@@ -28,7 +29,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_users_and_chats_beside_the_server(data: Path) -> None:
     """Every command works while the server runs, through the server."""
     ann = output(data, "user", "add", "ann", stdin=PASSWORD).strip()
-    assert output(data, "token", "--username", "ANN").count(".") == 2
+    done = hubbub(data, "token", "--username", "ANN")
+    assert (done.returncode, done.stdout.count(".")) == (0, 2)
+    assert ann in done.stderr
     output(data, "user", "add", "bob", "--role", "moderator", stdin=PASSWORD)
     output(data, "user", "password", "bob", stdin="battery staple\n")
     output(data, "user", "disable", "bob")
@@ -80,6 +83,23 @@ def test_a_stale_address_of_a_database_in_use(tmp_path: Path) -> None:
     with (tmp_path / "hubbub.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "in use" in complaint(tmp_path, "user", "list")
+
+
+def test_closed_registration(tmp_path: Path) -> None:
+    """Strangers are refused, the operator makes users; the settings reach the server."""
+    rates = {"HUBBUB_LOGIN_ADDRESS_RATE": "2/5m", "HUBBUB_LOGIN_RATE": "1/5m"}
+    with serving(tmp_path, HUBBUB_REGISTRATION="closed", **rates) as url:
+        body = {"username": "mallory", "password": "correct horse"}
+        assert post(f"{url}/api/v1/auth/register", body) == 403
+        output(tmp_path, "user", "add", "ann", stdin=PASSWORD)
+        login = {"username": "ann", "password": "correct horse"}
+        assert [post(f"{url}/api/v1/auth/login", login) for _ in range(2)] == [200, 429]
+        assert post(f"{url}/api/v1/auth/login", {**login, "username": "bob"}) == 429
+
+
+def post(url: str, body: dict[str, str]) -> int:
+    """The status that a POST is answered with."""
+    return httpx.post(url, json=body, trust_env=False).status_code
 
 
 def test_starting_and_stopping(tmp_path: Path) -> None:

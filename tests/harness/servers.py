@@ -34,6 +34,8 @@ HUBBUB = ("-m", "hubbub")
 
 RATES_OFF = {
     "connection_rate": "off",
+    "login_rate": "off",
+    "login_address_rate": "off",
     "message_rate": "off",
     "typing_rate": "off",
     "request_rate": "off",

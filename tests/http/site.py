@@ -26,13 +26,22 @@ from hubbub.store import records
 from hubbub.store.sqlite import SqliteStore
 
 SECRET = "s" * 40
+PER_NAME = Rate(10, 300.0)
+PER_ADDRESS = Rate(30, 300.0)
 ALLOWED = "https://chat.example.com"
 
 
 class Site:
     """Everything there is, and requests to it. `problems` is what readiness finds wrong."""
 
-    def __init__(self, store: SqliteStore, *, request_rate: Rate | None = None, **rules: Any) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        *,
+        request_rate: Rate | None = None,
+        account_rules: AccountRules | None = None,
+        **rules: Any,
+    ) -> None:
         self.store = store
         self.bus = LocalBus()
         self.told: list[Telling] = []
@@ -40,8 +49,9 @@ class Site:
         self.limiter = LocalLimiter()
         self.tokens = Tokens(Signatures(TokenRules(**{"secret": SECRET, **rules})), store, self.bus)
         self.passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        attempts = Attempts(self.limiter, name=PER_NAME, address=PER_ADDRESS)
         self.accounts = Accounts(
-            store, self.tokens, self.passwords, self.bus, Attempts(self.limiter), AccountRules()
+            store, self.tokens, self.passwords, self.bus, attempts, account_rules or AccountRules()
         )
         self.chats = Chats(store, self.bus, self.tell_info)
         self.metrics = Metrics()

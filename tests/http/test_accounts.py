@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from hubbub.chat.accounts import PER_ADDRESS, PER_LOGIN_NAME, AccountRules, Accounts, Attempts
+from hubbub.chat.accounts import AccountRules, Accounts, Attempts
 from hubbub.contract import rest
 from hubbub.store import records
-from tests.http.site import Site, open_site
+from tests.http.site import PER_ADDRESS, PER_NAME, Site, open_site
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ANN = {"username": "ann", "password": "correct horse", "email": "Ann@Example.com"}
@@ -126,7 +126,8 @@ async def test_a_refresh_token_works_once(site: Site) -> None:
 async def test_refresh_tokens_expire_and_are_stored_hashed(site: Site, tmp_path: Path) -> None:
     """The database never holds what opens a door; an expired token opens none."""
     rules = AccountRules(refresh_ttl=-1)
-    expired = Accounts(site.store, site.tokens, site.passwords, site.bus, Attempts(None), rules)
+    attempts = Attempts(site.limiter, name=None, address=None)
+    expired = Accounts(site.store, site.tokens, site.passwords, site.bus, attempts, rules)
     site.accounts = expired
     token = (await site.nobody().done("POST", "/auth/register", ANN))["refreshToken"]
     stored = content(tmp_path)
@@ -142,7 +143,7 @@ async def test_attempts_are_limited_by_name_and_by_address(site: Site) -> None:
     """Ten guesses at one user, thirty by one address; then there is a time to wait, for right ones too."""
     await site.nobody().done("POST", "/auth/register", ANN)
     wrong = {"username": "Ann", "password": "incorrect horse"}
-    for number in range(PER_LOGIN_NAME[0]):
+    for number in range(PER_NAME.count):
         site.address = f"192.0.2.{number}"
         await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/login", wrong)
     site.address = "192.0.2.200"
@@ -150,13 +151,36 @@ async def test_attempts_are_limited_by_name_and_by_address(site: Site) -> None:
     assert response.status_code == 429
     assert response.json()["code"] == "RATE_LIMITED"
     assert response.headers["retry-after"] == str(response.json()["retryAfter"])
-    assert 0 < response.json()["retryAfter"] <= PER_LOGIN_NAME[1]
-    for number in range(PER_ADDRESS[0] - 1):
+    assert 0 < response.json()["retryAfter"] <= PER_NAME.seconds
+    for number in range(PER_ADDRESS.count - 1):
         body = {"username": f"nobody-{number}", "password": "x"}
         await site.nobody().refused(401, "UNAUTHENTICATED", "POST", "/auth/login", body)
-    await site.nobody().refused(429, "RATE_LIMITED", "POST", "/auth/login", wrong)
+    failure = await site.nobody().refused(429, "RATE_LIMITED", "POST", "/auth/login", wrong)
+    assert failure["message"] == "Too many login attempts. Please try again later."
     body = {"username": "carol", "password": "correct horse"}
-    await site.nobody().refused(429, "RATE_LIMITED", "POST", "/auth/register", body)
+    failure = await site.nobody().refused(429, "RATE_LIMITED", "POST", "/auth/register", body)
+    assert failure["message"] == "Too many registrations. Please try again later."
+
+
+async def test_registration_can_be_closed(tmp_path: Path) -> None:
+    """Then strangers are told so, whoever has an account logs in, and admins make users as ever."""
+    async with open_site(tmp_path, account_rules=AccountRules(open_registration=False)) as site:
+        failure = await site.nobody().refused(403, "FORBIDDEN", "POST", "/auth/register", ANN)
+        assert failure["message"] == "Registration is closed on this server"
+        admin = await site.user("root", "admin")
+        await admin.done("POST", "/users", ANN)
+        login = {"username": "ann", "password": ANN["password"]}
+        await site.nobody().done("POST", "/auth/login", login)
+
+
+async def test_nobody_registers_under_the_name_of_another(site: Site) -> None:
+    """The names of users of foreign tokens are taken, too, in any letter case."""
+    await site.store.ensure_user(foreign_user("demo"))
+    for name in ("demo", "Demo"):
+        body = {"username": name, "password": "correct horse"}
+        failure = await site.nobody().refused(409, "CONFLICT", "POST", "/auth/register", body)
+        assert failure["message"] == "Username is already taken"
+    await site.nobody().done("POST", "/auth/register", {"username": "demo2", "password": "correct horse"})
 
 
 async def test_a_switched_off_user_is_out(site: Site) -> None:

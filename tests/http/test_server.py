@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hubbub.chat.accounts import PER_ADDRESS
 from hubbub.http.bodies import MAX_BODY
+from hubbub.settings import Settings
 from tests.cli.command import serving
 
 ALLOWED = "https://chat.example.com"
@@ -57,11 +57,13 @@ def test_sizes(http: httpx.Client) -> None:
 def test_guesses_are_counted_by_the_true_address(http: httpx.Client) -> None:
     """Whoever makes addresses up in X-Forwarded-For is counted all the same: no proxy is trusted here."""
     statuses = []
-    for number in range(PER_ADDRESS[0] + 1):
+    rate = Settings().login_address_rate
+    assert rate is not None
+    for number in range(rate.count + 1):
         headers = {"X-Forwarded-For": f"203.0.113.{number}"}
         body = {"username": f"nobody-{number}", "password": "x"}
         statuses.append(http.post("/api/v1/auth/login", json=body, headers=headers).status_code)
-    assert statuses == [401] * (PER_ADDRESS[0]) + [429]
+    assert statuses == [401] * rate.count + [429]
 
 
 def test_registering_is_counted_too(http: httpx.Client) -> None:

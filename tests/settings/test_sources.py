@@ -60,10 +60,11 @@ def test_precedence(
 
 
 def test_the_development_profile_only_replaces_defaults() -> None:
-    """The connection limit is off for developers, unless somebody asked for one."""
+    """The limits of connections and logins are off for developers, unless somebody asked for one."""
     assert load_settings(environ={}).connection_rate is not None
     settings = load_settings(environ={}, development=True)
     assert (settings.connection_rate, settings.source("connection_rate")) == (None, "development profile")
+    assert (settings.login_rate, settings.login_address_rate) == (None, None)
     settings = load_settings(environ={"HUBBUB_CONNECTION_RATE": "7/1m"}, development=True)
     assert settings.connection_rate == Rate(7, 60)
     assert "http://localhost:*" in settings.allowed_origins

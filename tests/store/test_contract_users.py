@@ -39,6 +39,15 @@ async def test_username_email_and_id_are_unique_among_users_with_a_password(stor
     assert await store.count_users() == 1
 
 
+async def test_a_user_with_a_password_takes_nobodys_name(store: Store) -> None:
+    """The name of a user without a password is taken for those with one, in any letter case."""
+    await store.ensure_user(user("1", username="Ann", email="ann@example.org"))
+    with pytest.raises(Conflict) as refusal:
+        await store.create_user(user("2", username="ANN"), "hash")
+    assert refusal.value.what == "username"
+    await store.create_user(user("2", username="anne", email="ann@example.org"), "hash")
+
+
 async def test_foreign_users_share_names_freely(store: Store) -> None:
     """Users without a password conflict with nobody, and cannot be logged in to."""
     await store.create_user(user("1", username="ann", email="ann@example.org"), "hash")

@@ -79,8 +79,10 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
     health = Health(probes, _thresholds(settings))
     requests = _requests(settings, shared, watch, health, monitoring)
     passwords = Passwords()
-    attempts = Attempts(shared.limiter if settings.connection_rate is not None else None)
-    rules = AccountRules(settings.access_token_ttl, settings.refresh_token_ttl)
+    attempts = Attempts(shared.limiter, name=settings.login_rate, address=settings.login_address_rate)
+    rules = AccountRules(
+        settings.access_token_ttl, settings.refresh_token_ttl, settings.registration == "open"
+    )
     return ChatParts(
         requests=requests,
         accounts=Accounts(shared.store, requests.tokens, passwords, shared.bus, attempts, rules),

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import UNSET
 
 from hubbub.chat import paging
+from hubbub.chat.limits import Rate
 from hubbub.chat.passwords import Passwords
 from hubbub.chat.tokens import Tokens
 from hubbub.cluster.base import Bus, CutOff, Limiter
@@ -22,41 +23,44 @@ from hubbub.contract.values import Role, iso, new_id, now
 from hubbub.store import records
 from hubbub.store.base import Conflict, Users
 
-PER_LOGIN_NAME: Final = (10, 300.0)
-PER_ADDRESS: Final = (30, 300.0)
-"""Attempts in that many seconds: at one user's password, and by one address at passwords and registrations.
-"""
-
 TAKEN: Final = {"username": "Username is already taken", "email": "E-mail address is already taken"}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """Lives of tokens in seconds."""
+    """Lives of tokens in seconds; whether anybody may register."""
 
     access_ttl: float = 3600.0
     refresh_ttl: float = 30 * 86_400.0
+    open_registration: bool = True
 
 
 class Attempts:
-    """Counts attempts at passwords and registrations; without a limiter, none."""
+    """Counts attempts at passwords and registrations. A rate of None is no limit.
 
-    def __init__(self, limiter: Limiter | None) -> None:
+    `name` is for attempts at one user's password, `address` for what one address tries of both. One too many
+    raises `RequestError` (RATE_LIMITED).
+    """
+
+    def __init__(self, limiter: Limiter, *, name: Rate | None, address: Rate | None) -> None:
         self._limiter = limiter
+        self._name = name
+        self._address = address
 
-    async def count(self, address: str, login_name: str | None = None) -> None:
-        """Count an attempt of an address, at a user's password where there is one.
+    async def count_login(self, address: str, login_name: str) -> None:
+        """Count an attempt at a user's password."""
+        text = "Too many login attempts. Please try again later."
+        await self._hit(f"login:address:{address}", self._address, text)
+        await self._hit(f"login:name:{login_name.casefold()}", self._name, text)
 
-        Raises `RequestError` (RATE_LIMITED) for one too many.
-        """
-        await self._hit(f"login:address:{address}", PER_ADDRESS)
-        if login_name is not None:
-            await self._hit(f"login:name:{login_name.casefold()}", PER_LOGIN_NAME)
+    async def count_registration(self, address: str) -> None:
+        """Count an attempt to register."""
+        text = "Too many registrations. Please try again later."
+        await self._hit(f"login:address:{address}", self._address, text)
 
-    async def _hit(self, key: str, rate: tuple[int, float]) -> None:
-        retry_after = None if self._limiter is None else await self._limiter.hit(key, *rate)
+    async def _hit(self, key: str, rate: Rate | None, text: str) -> None:
+        retry_after = None if rate is None else await self._limiter.hit(key, rate.count, rate.seconds)
         if retry_after is not None:
-            text = "Too many login attempts. Please try again later."
             raise RequestError(Code.RATE_LIMITED, text, retry_after=retry_after)
 
 
@@ -82,7 +86,9 @@ class Accounts:
     async def register(self, request: rest.Register, address: str) -> rest.LoggedIn:
         """Store a new user and log it in. Raises `RequestError`: CONFLICT, RATE_LIMITED, FORBIDDEN."""
         self._require_issuer()
-        await self._attempts.count(address)
+        if not self._rules.open_registration:
+            raise errors.forbidden("Registration is closed on this server")
+        await self._attempts.count_registration(address)
         return await self._log_in(await self._create(request, Role.USER))
 
     async def add(self, request: rest.Register, role: Role) -> rest.UserDetails:
@@ -112,7 +118,7 @@ class Accounts:
         UNAUTHENTICATED, FORBIDDEN (switched off), RATE_LIMITED.
         """
         self._require_issuer()
-        await self._attempts.count(address, request.username)
+        await self._attempts.count_login(address, request.username)
         found = await self._users.credentials(request.username)
         password_hash = None if found is None else found.password_hash
         verdict = await self._passwords.verify(password_hash, request.password)

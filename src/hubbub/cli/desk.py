@@ -78,13 +78,13 @@ class Desk:
         except Failed as failure:
             raise Failed(f"{login}: {failure}") from None
 
-    async def find_registered(self, name: str) -> records.User | None:
-        """Return the registered user of that very name; None when there is none."""
+    async def find_named(self, name: str) -> rest.UserDetails | None:
+        """Return the stored user of that very name; None when there is none."""
         try:
             found = (await self.get("/users", rest.UserList, login=name)).users[0]
         except NotFound:
             return None
-        return as_record(found) if found.username.casefold() == name.casefold() else None
+        return found if found.username.casefold() == name.casefold() else None
 
     def _request(self, method: str, path: str, **content: Any) -> httpx.Request:
         return self._http.build_request(method, BASE + path, **content)

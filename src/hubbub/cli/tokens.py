@@ -7,7 +7,7 @@ import typer
 from hubbub.app import StartError
 from hubbub.app.database import database_path
 from hubbub.chat.tokens import issue
-from hubbub.cli.desk import at_desk, can_sign, shared_signatures
+from hubbub.cli.desk import as_record, at_desk, can_sign, shared_signatures
 from hubbub.cli.flags import Failed, with_settings
 from hubbub.contract.values import Role, now
 from hubbub.settings import Settings, parse_duration
@@ -67,9 +67,19 @@ def registered(settings: Settings, username: str) -> records.User:
     if not database_path(settings).exists():
         return somebody(username, username)
     try:
-        found = at_desk(settings, lambda desk: desk.find_registered(username))
+        found = at_desk(settings, lambda desk: desk.find_named(username))
     except (StartError, Failed) as error:
-        note = f"registered users could not be looked up, so the id is {username!r}: {error}"
-        typer.echo(f"hubbub: {note}", err=True)
+        remark(f"registered users could not be looked up, so the id is {username!r}: {error}")
         return somebody(username, username)
-    return somebody(username, username) if found is None else found
+    if found is None:
+        return somebody(username, username)
+    if found.id != username:
+        remark(f"{username} is the registered user {found.id}; for another one, give --user-id")
+    if not found.active:
+        remark(f"{username} is switched off: the token lets nobody in before `hubbub user enable {username}`")
+    return as_record(found)
+
+
+def remark(words: str) -> None:
+    """Say something beside the token, which stays alone on stdout."""
+    typer.echo(f"hubbub: {words}", err=True)

@@ -21,6 +21,8 @@ DEFAULT_FILE = Path("hubbub.toml")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 DEVELOPMENT: Mapping[str, str] = {
     "connection_rate": "off",
+    "login_rate": "off",
+    "login_address_rate": "off",
     "allowed_origins": ",".join(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in LOOPBACK),
 }
 

@@ -75,6 +75,11 @@ class Settings:
     create_unknown_users: bool = row(
         True, kinds.BOOLEAN, "A valid token of an unknown user creates that user"
     )
+    registration: str = row(
+        "open",
+        kinds.choice("open", "closed"),
+        "Whether anybody may register over HTTP; `hubbub user add` and admins make users either way",
+    )
     allowed_origins: frozenset[str] = row(
         frozenset(),
         kinds.ORIGINS,
@@ -87,6 +92,10 @@ class Settings:
     # Limits
     connection_rate: Rate | None = row(Rate(5, 300.0), kinds.RATE, "Connection attempts per address")
     connection_block: float = row(900.0, duration(), "How long an address that exceeds them is blocked")
+    login_rate: Rate | None = row(Rate(10, 300.0), kinds.RATE, "Attempts at one user's password")
+    login_address_rate: Rate | None = row(
+        Rate(30, 300.0), kinds.RATE, "Attempts of one address at passwords and registrations"
+    )
     message_rate: Rate | None = row(Rate(100, 60.0), kinds.RATE, "Messages per user")
     typing_rate: Rate | None = row(Rate(10, 60.0), kinds.RATE, "Typing events per user")
     request_rate: Rate | None = row(Rate(6000, 60.0), kinds.RATE, "Requests of all kinds per user")

@@ -63,7 +63,11 @@ class Users(Protocol):
     """Users and their refresh tokens."""
 
     async def create_user(self, user: records.User, password_hash: str | None) -> None:
-        """Store a new user. Raises `Conflict` when the username, the email or the id is taken."""
+        """Store a new user.
+
+        Raises `Conflict` when the id is taken; for a user with a password also when anybody has the username,
+        or another user with a password the email.
+        """
 
     async def ensure_user(self, user: records.User) -> records.User:
         """Return the stored user of that id, creating it from `user` when there is none.

@@ -61,6 +61,7 @@ users: Final = Table(
     Column("password_hash", Text),
 )
 Index("users_by_username", users.c.username, users.c.id)
+Index("users_by_name", users.c.username_key)
 with_password: Final = users.c.password_hash.is_not(None)
 for _name in ("username", "email"):
     Index(

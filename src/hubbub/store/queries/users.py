@@ -16,6 +16,7 @@ NAMES: Final = ("username", "username_key", "email", "email_key")
 USER: Final = select(*FIELDS).where(users.c.id == bindparam("id"))
 _LOGIN: Final = select(*FIELDS, users.c.password_hash).where(with_password)
 BY_USERNAME: Final = _LOGIN.where(users.c.username_key == bindparam("key"))
+NAMED: Final = select(users.c.id).where(users.c.username_key == bindparam("key")).limit(1)
 BY_EMAIL: Final = _LOGIN.where(users.c.email_key == bindparam("key"))
 
 
@@ -53,7 +54,9 @@ def row_of(user: records.User) -> Row:
 
 
 def create_user(connection: Connection, user: records.User, password_hash: str | None) -> None:
-    """Store a new user."""
+    """Store a new user. One with a password has a name that nobody has, not even a user of foreign tokens."""
+    if password_hash is not None and connection.execute(NAMED, {"key": user.username.casefold()}).first():
+        raise Conflict("username")
     row = {field: getattr(user, field) for field in user.__struct_fields__}
     try:
         connection.execute(insert(users).values({**row, **_names(user), "password_hash": password_hash}))
