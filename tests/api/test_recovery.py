@@ -168,6 +168,20 @@ async def test_longest_queue(world: World) -> None:
     assert [message["seq"] for message in rest] == list(range(LONGEST_QUEUE + 2, LONGEST_QUEUE + 22))
 
 
+async def test_queue_fits_the_outbox(world_with: Worlds) -> None:
+    """What a recovery hands over never makes a slow reader of the client, however small the outbox is."""
+    world = await world_with(max_outbox_bytes="65536")
+    user, peer, chat_id, token = await left_behind(world, missed=1)
+    for number in range(60):
+        await peer.say(chat_id, f"{number} " + "\N{GRINNING FACE}" * 900)
+    client = await world.connect(user)
+    answer = await recover(client, token, lastSeq={chat_id: 0})
+    assert answer["truncated"] is True
+    assert seqs(answer) == list(range(1, len(seqs(answer)) + 1))
+    await peer.say(chat_id, "live")
+    await client.wait("message:new", content="live")
+
+
 async def test_messages_meanwhile(world: World) -> None:
     """Messages sent while the client recovers come after the queue, none lost, none twice."""
     user, peer, chat_id, token = await left_behind(world)

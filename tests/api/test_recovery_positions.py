@@ -4,6 +4,7 @@ A bare WebSocket decides here which heartbeat it answers; the server beats fast.
 """
 
 import asyncio
+import json
 
 from tests.api.conftest import Worlds
 from tests.harness.clients import Client, Json
@@ -107,3 +108,26 @@ async def test_unanswered_token_stays_good(world_with: Worlds) -> None:
         assert (await heir.request("connection:recover", {"recoveryToken": token}))["success"] is True
         await asyncio.wait_for(heir.wait_heartbeat(), 10)
         await heir.close()
+
+
+async def test_a_lost_queue_is_not_skipped(world_with: Worlds) -> None:
+    """A client that may not have the queue of a recovery cannot go on by Socket.IO's own, whose offset, that
+    of a later message in another room, would leave the queue out.
+    """
+    world, user, peer, chat_id = await scene(world_with)
+    socket, token = await enter(world, user, chat_id)
+    await socket.close()
+    await peer.say(chat_id, "missed")
+    other_id = await world.chat_of(peer.user, user)
+    heir = world.raw()
+    heir.answer_heartbeats = False
+    sid = await heir.connect({"token": user.token()})
+    pid = json.loads(next(one for one in heir.packets if one.startswith("40")).partition(",")[2])["pid"]
+    await heir.request("join:chat", {"chatId": other_id})
+    await peer.say(other_id, "seen")
+    await heir.wait_event("message:new")
+    offset = json.loads(next(one for one in heir.packets if "message:new" in one).partition(",")[2])[2]
+    await heir.request("connection:recover", {"recoveryToken": token})
+    await heir.close()
+    again = world.raw()
+    assert await again.connect({"token": user.token(), "pid": pid, "offset": offset}) != sid

@@ -213,18 +213,6 @@ async def test_far_cursors_are_just_far(store: Store, far: int) -> None:
     assert await store.read("a", after=far, limit=10) == []
     assert await store.read("a", after=-far, before=far, limit=10) == [only]
     assert await store.read("a", before=-far, limit=10) == []
-    assert await store.read_positions(["a"], far, 10) == []
-    assert await store.read_positions(["a"], -far, 10) == [only]
-
-
-async def test_reading_by_position(store: Store) -> None:
-    """Messages of several chats come in commit order, those of other chats not at all."""
-    for chat in "abc":
-        await room(store, chat, "ann")
-    stored = [(await say(store, chat, "ann", chat))[0] for chat in "abcab"]
-    assert await store.read_positions(["a", "b"], 0, 10) == [stored[n] for n in (0, 1, 3, 4)]
-    assert await store.read_positions(["a", "b"], stored[0].position, 2) == [stored[1], stored[3]]
-    assert await store.read_positions([], 0, 10) == []
 
 
 async def test_unknown_things_are_none(store: Store) -> None:

@@ -7,6 +7,7 @@ from jwt import InvalidKeyError
 
 from hubbub.app.errors import StartError
 from hubbub.chat.accounts import AccountRules, Accounts, Attempts
+from hubbub.chat.backlog import Backlog
 from hubbub.chat.chats import Chats
 from hubbub.chat.health import Health, Probes, Threshold, Thresholds, resident_bytes
 from hubbub.chat.lag import LoopLag
@@ -107,7 +108,12 @@ def _requests(
         receipts=Receipts(store, registry, bus, settings.receipt_broadcast_limit),
         typing=typing,
         presence=Presence(registry, store, bus, _presence_rules(settings)),
-        recovery=Recovery(store, ttl=settings.recovery_ttl, window=settings.state_recovery_window),
+        recovery=Recovery(
+            store,
+            Backlog(store, settings.max_outbox_bytes),
+            ttl=settings.recovery_ttl,
+            window=settings.state_recovery_window,
+        ),
         monitoring=monitoring,
         health=health,
         limits=limits,

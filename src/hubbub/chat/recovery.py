@@ -15,17 +15,16 @@ from typing import Final
 
 import msgspec
 
-from hubbub.chat import access, wire
+from hubbub.chat import access
+from hubbub.chat.backlog import Backlog, Missed
 from hubbub.chat.trail import Keys, Place, Trail, hashed
-from hubbub.cluster.base import Connection, MessageNew
+from hubbub.cluster.base import Connection
 from hubbub.contract import answers, errors, events, objects
-from hubbub.contract.values import MAX_QUEUE, iso, now
+from hubbub.contract.values import iso, now
 from hubbub.store import records
 from hubbub.store.base import Store, StoreError
 
 _SAVE_EVERY_MS: Final = 3_600_000
-_REPLAY_LIMIT: Final = 5000
-_QUEUE_CHARACTERS: Final = 500_000
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -45,19 +44,13 @@ class Resumed(msgspec.Struct, frozen=True):
     reset: list[str]
 
 
-class Missed(msgspec.Struct, frozen=True):
-    """What a client missed, oldest first. `truncated`: there is more, to be read by history."""
-
-    messages: list[MessageNew]
-    truncated: bool
-
-
 class Recovery:
     """Makes, keeps, and takes up recovery sessions. `ttl` and `window` (for Socket.IO's own recovery) in
     seconds.
     """
 
-    def __init__(self, store: Store, *, ttl: float, window: float) -> None:
+    def __init__(self, store: Store, backlog: Backlog, *, ttl: float, window: float) -> None:
+        self.backlog = backlog
         self._store = store
         self._ttl = int(ttl * 1000)
         self._window = int(window * 1000)
@@ -248,40 +241,6 @@ class Recovery:
             positions[chat_id] = claimed
         return Resumed(session, positions, reset)
 
-    async def missed(self, after: Mapping[str, int], upto: Mapping[str, int]) -> Missed:
-        """Return what lies behind `after` up to `upto` in each chat, oldest first, as much as a queue may
-        hold.
-        """
-        found: list[records.Message] = []
-        for chat_id, seq in after.items():
-            before = upto[chat_id] + 1
-            if seq + 1 < before:
-                found += await self._store.read(chat_id, after=seq, before=before, limit=MAX_QUEUE + 1)
-        found.sort(key=lambda message: message.position)
-        kept = _fitting(found)
-        told = [MessageNew(message=wire.message(one), position=one.position) for one in kept]
-        return Missed(told, truncated=len(kept) < len(found))
-
-    async def replay(
-        self, after: Mapping[str, int], upto: Mapping[str, int], offset: int | None
-    ) -> list[MessageNew] | None:
-        """Return what Socket.IO's own recovery owes behind the client's `offset`, in the order of all chats.
-
-        None when it is more than can be sent at once: then the client begins anew.
-        """
-        found: list[records.Message] = []
-        if offset is not None:
-            found = await self._store.read_positions(list(after), offset, _REPLAY_LIMIT + 1)
-        else:
-            for chat_id, seq in after.items():
-                limit = _REPLAY_LIMIT + 1 - len(found)
-                found += await self._store.read(chat_id, after=seq, before=upto[chat_id] + 1, limit=limit)
-        owed = [one for one in found if after[one.chat_id] < one.seq <= upto[one.chat_id]]
-        owed.sort(key=lambda message: message.position)
-        if len(found) > _REPLAY_LIMIT or len(_fitting(owed, most=_REPLAY_LIMIT)) < len(owed):
-            return None
-        return [MessageNew(message=wire.message(one), position=one.position) for one in owed]
-
     def continue_(self, trail: Trail, resumed: Resumed) -> Trail | None:
         """Let a socket's trail go on with a stored session; return the one that had it until now, if any."""
         session = resumed.session
@@ -366,28 +325,16 @@ class Recovery:
         return has_key and self._open.get(trail.id) is trail
 
 
-def within(rooms: Container[str], resumed: Resumed, missed: Missed) -> tuple[Resumed, Missed]:
+def within(rooms: Container[str], resumed: Resumed) -> Resumed:
     """Leave everything out that is about other rooms than these."""
-    kept = Resumed(
+    return Resumed(
         resumed.session,
         {chat_id: seq for chat_id, seq in resumed.positions.items() if chat_id in rooms},
         [chat_id for chat_id in resumed.reset if chat_id in rooms],
     )
-    messages = [one for one in missed.messages if one.message.chat_id in rooms]
-    return kept, Missed(messages, missed.truncated)
 
 
 def _fits(digest: bytes, session: records.RecoverySession) -> bool:
     """Whether a secret with this hash is that of the session's token, or of the one it replaced."""
     good = [one for one in (session.token_hash, session.spent_hash) if one is not None]
     return any(hmac.compare_digest(digest, one) for one in good)
-
-
-def _fitting(messages: list[records.Message], most: int = MAX_QUEUE) -> list[records.Message]:
-    """Cut a list of messages at `most`, and where their text gets too long to be sent at once."""
-    room = _QUEUE_CHARACTERS
-    for index, message in enumerate(messages):
-        room -= len(message.content)
-        if index == most or room < 0:
-            return messages[:index]
-    return messages

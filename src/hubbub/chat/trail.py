@@ -110,15 +110,20 @@ class Trail:
         return moved
 
     def record(self, ttl: int) -> records.RecoverySession:
-        """The session as it is stored now, for `ttl` milliseconds after the last activity."""
+        """The session as it is stored now, for `ttl` milliseconds after the last activity.
+
+        Until a heartbeat answer tells that the client has what a token brought back, Socket.IO's own recovery
+        cannot take it up: the offset that it goes by may lie behind messages of that queue.
+        """
         self.saved_at = now()
+        pid = self.pid if self.keys.spent_hash is None else None
         return records.RecoverySession(
             id=self.id,
             user_id=self.user_id,
             socket_id=self.socket_id,
             token_hash=self.keys.token_hash,
             spent_hash=self.keys.spent_hash,
-            pid_hash=None if self.pid is None else hashed(self.pid),
+            pid_hash=None if pid is None else hashed(pid),
             positions=dict(self.positions),
             connected_at=self.connected_at,
             last_activity=self.last_activity,

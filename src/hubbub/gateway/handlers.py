@@ -214,8 +214,8 @@ class Handlers:
         resumed, fresh = await self._hold(client, found, request)
         try:
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
-            missed = await recovery.missed(resumed.positions, upto)
-            resumed, missed = within(client.rooms, resumed, missed)
+            missed = await recovery.backlog.queue(resumed.positions, upto)
+            resumed, missed = within(client.rooms, resumed), missed.within(client.rooms)
             await recovery.take_over(client.trail, resumed, found.used)
         except BaseException:
             self._leave(client, fresh)
@@ -223,7 +223,7 @@ class Handlers:
         for chat_id in client.rooms.keys() & fresh:
             await self._parts.rooms.enter(client.who, chat_id)
         # What the user has lost by now is not told any more; nothing waits from here to the answer.
-        resumed, missed = within(client.rooms, resumed, missed)
+        resumed, missed = within(client.rooms, resumed), missed.within(client.rooms)
         answer, told = recovery.recovered(client.trail, resumed, missed)
         for event in told:
             client.socket.emit(event.event, event)

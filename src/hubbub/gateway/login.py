@@ -4,6 +4,7 @@ auth -> Socket.IO's own recovery, if the client can continue a connection
      -> else the connection limit, unless it shows that it was here -> the token -> who it is -> a new client
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +21,8 @@ from hubbub.gateway.delivery import Delivery
 from hubbub.socketio import ConnectionRefused, Socket, Welcome
 
 TOO_MANY: Final = "Too many connection attempts. Please try again later."
+log = logging.getLogger(__name__)
+
 _BEARER: Final = "bearer "
 _LONGEST_AGENT: Final = 512
 
@@ -117,6 +120,7 @@ class Login:
         self._recovery.abandon(client.trail)
 
     def _record(self, socket: Socket, kind: ConnectionEventType, code: str) -> None:
+        log.debug("a connection of %s is refused: %s", socket.handshake.address, code)
         self._monitoring.record(
             kind,
             socket_id=None,
@@ -170,7 +174,7 @@ class Login:
         if after_position is None and offset is not None:
             return None
         upto = {chat_id: await delivery.hold(client, chat_id) for chat_id in resumed.positions}
-        return await self._recovery.replay(resumed.positions, upto, after_position)
+        return await self._recovery.backlog.replay(resumed.positions, upto, after_position)
 
 
 def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:

@@ -173,9 +173,6 @@ class Log(Protocol):
     async def message(self, message_id: str) -> records.Message | None:
         """Return a message."""
 
-    async def read_positions(self, chat_ids: Sequence[str], after: int, limit: int) -> list[records.Message]:
-        """Return the messages of these chats with `position > after`, by `position`."""
-
     async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
         """Return the newest `seq` of each of these chats that exists."""
 

@@ -198,10 +198,6 @@ class SqliteStore:
         """Return a message."""
         return await self._read(lambda c: log.find_message(c, message_id))
 
-    async def read_positions(self, chat_ids: Sequence[str], after: int, limit: int) -> list[records.Message]:
-        """Return the messages of these chats with `position > after`, by `position`."""
-        return await self._read(lambda c: log.read_positions(c, chat_ids, after, limit))
-
     async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
         """Return the newest `seq` of each of these chats that exists."""
         return await self._read(lambda c: log.last_seqs(c, chat_ids))

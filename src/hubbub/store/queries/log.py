@@ -21,15 +21,6 @@ _WINDOW: Final = (
 OLDEST: Final = _WINDOW.order_by(messages.c.seq)
 NEWEST: Final = _WINDOW.order_by(messages.c.seq.desc())
 BY_ID: Final = select(*FIELDS).where(messages.c.id == bindparam("id"))
-BY_POSITION: Final = (
-    select(*FIELDS)
-    .where(
-        messages.c.position > bindparam("after"),
-        messages.c.chat_id.in_(bindparam("chat_ids", expanding=True)),
-    )
-    .order_by(messages.c.position)
-    .limit(bindparam("limit"))
-)
 LAST_SEQS: Final = select(chats.c.id, chats.c.last_seq).where(
     chats.c.id.in_(bindparam("chat_ids", expanding=True))
 )
@@ -70,14 +61,6 @@ def find_message(connection: Connection, message_id: str) -> records.Message | N
     """Return a message."""
     row = connection.execute(BY_ID, {"id": message_id}).mappings().first()
     return None if row is None else records.Message(**row)
-
-
-def read_positions(
-    connection: Connection, chat_ids: Sequence[str], after: int, limit: int
-) -> list[records.Message]:
-    """Return messages of these chats by position, beginning behind `after`."""
-    values = {"chat_ids": list(chat_ids), "after": _within(after), "limit": limit}
-    return [records.Message(**row) for row in connection.execute(BY_POSITION, values).mappings()]
 
 
 def last_seqs(connection: Connection, chat_ids: Sequence[str]) -> dict[str, int]:
