@@ -14,8 +14,10 @@ import sys
 import uvicorn
 import uvloop
 
+from hubbub import __version__
 from hubbub.app import address, demo, logs
 from hubbub.app.build import Built, build
+from hubbub.app.database import database_path
 from hubbub.app.listener import Listener, bind, url_of
 from hubbub.contract.values import now
 from hubbub.settings import Settings
@@ -47,6 +49,8 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
         parts = await build(settings)
+        profile = "development" if dev else "production"
+        log.info("hubbub %s, %s profile, database %s", __version__, profile, database_path(settings))
         listener = make_listener(parts)
         running = asyncio.create_task(listener.serve(listening))
         try:
@@ -139,3 +143,4 @@ async def drain(settings: Settings, parts: Built, listener: Listener, running: "
     listener.should_exit = True
     await asyncio.wait((running,))
     await parts.close()
+    log.info("stopped")

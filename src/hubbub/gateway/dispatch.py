@@ -2,8 +2,8 @@
 
     event -> is the token still good -> request rate -> request struct -> handler -> answer, or the failure
 
-Every way out is an answer. What a client did wrong is told to the client and not logged; a defect of ours is
-logged under a correlation id, which is all that the client learns.
+Every way out is an answer. What a client did wrong is told to the client, and logged at debug only; a defect
+of ours is logged under a correlation id, which is all that the client learns.
 """
 
 import asyncio
@@ -68,10 +68,10 @@ class Dispatch:
         try:
             result = await self._answer(client, name, args)
         except Exception as error:  # noqa: BLE001 - every way out is an answer; ours are logged below
-            return [self._failure(event, error, client)]
+            return [self._failure(event, error, client, started)]
         if isinstance(result, Later):
             return self._later(event, result, client, started)
-        self._count(event, "OK")
+        self._count(event, "OK", client, started)
         self._observe(event, perf_counter() - started)
         return [result]
 
@@ -105,21 +105,21 @@ class Dispatch:
                 return
             error = asyncio.CancelledError() if done.cancelled() else done.exception()
             if error is None:
-                self._count(event, "OK")
+                self._count(event, "OK", client, started)
                 self._observe(event, perf_counter() - started)
                 ack.set_result([later.finish(done.result())])
             else:
-                ack.set_result([self._failure(event, error, client)])
+                ack.set_result([self._failure(event, error, client, started)])
 
         later.outcome.add_done_callback(settle)
         return ack
 
-    def _failure(self, event: str, error: BaseException, client: Client) -> Failure:
+    def _failure(self, event: str, error: BaseException, client: Client, started: float) -> Failure:
         refusal = translate(error) if isinstance(error, Exception) else None
         if refusal is not None:
-            self._count(event, refusal.code)
+            self._count(event, refusal.code, client, started)
             return refusal.failure()
-        self._count(event, Code.INTERNAL)
+        self._count(event, Code.INTERNAL, client, started)
         correlation_id = secrets.token_hex(8)
         log.error("%s of user %r failed [%s]", event, client.who.user_id, correlation_id, exc_info=error)
         return Failure(
@@ -129,9 +129,12 @@ class Dispatch:
             correlation_id=correlation_id,
         )
 
-    def _count(self, event: str, code: str) -> None:
+    def _count(self, event: str, code: str, client: Client, started: float) -> None:
         key = (event, str(code))
         self.answered[key] = self.answered.get(key, 0) + 1
+        if log.isEnabledFor(logging.DEBUG):
+            took = (perf_counter() - started) * 1000
+            log.debug("%s of user %r: %s, %.1f ms", event, client.who.user_id, code, took)
 
 
 def parse(request_type: type[requests.Request], args: list[object]) -> requests.Request:

@@ -61,6 +61,7 @@ class ChatNamespace:
         for telling in entrance.replay:
             socket.send(self._delivery.encode_message(telling))
         self._delivery.release(client, list(client.rooms))
+        log.debug("user %r connected from %s as %s", client.who.user_id, client.who.address, socket.id)
         self._parts.monitoring.connected(client.who, socket.session.transport)
         client.arriving = self._spawn(self._arrive(client))
 
@@ -98,7 +99,8 @@ class ChatNamespace:
 
     async def _clear(self, client: Client, reason: str) -> None:
         """Clear away everything about a client, whatever fails on the way."""
-        rooms = list(client.rooms)
+        who, rooms = client.who, list(client.rooms)
+        log.debug("user %r from %s, %s, is gone: %s", who.user_id, who.address, who.socket_id, reason)
         self._expiry.forget(client)
         if client.arriving is not None:
             await asyncio.wait((client.arriving,))

@@ -4,6 +4,7 @@ A page of a foreign origin changes nothing here (403) and reads nothing (no CORS
 same as at the socket's front door.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +14,8 @@ import msgspec
 from hubbub.contract.errors import Code, Failure
 from hubbub.http.asgi import Application, Message, Receive, Scope, Send
 from hubbub.http.metrics import OTHER, Durations
+
+log = logging.getLogger(__name__)
 
 SAFE: Final = ("GET", "OPTIONS")
 SECURITY: Final = (
@@ -54,9 +57,12 @@ class Front:
         if scope["method"] == "HEAD":  # the answer of GET; the HTTP server leaves its content out
             scope = {**scope, "method": "GET"}
         started = time.perf_counter()
+        status = 0
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = with_defaults(list(message["headers"]), extra)
             await send(message)
 
@@ -70,7 +76,9 @@ class Front:
             await refuse_origin(send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
-        self._durations.observe(route_of(scope), time.perf_counter() - started)
+        took = time.perf_counter() - started
+        self._durations.observe(route_of(scope), took)
+        log.debug("%s: %s, %.1f ms", route_of(scope), status, took * 1000)
 
 
 def cors(origin: bytes | None) -> list[tuple[bytes, bytes]]:

@@ -56,7 +56,7 @@ class Shared:
 class Connection:
     """One client and its sockets, one for each namespace that it is in."""
 
-    __slots__ = ("_assembly", "_inbox", "_session", "_shared", "_sockets", "_strays")
+    __slots__ = ("_assembly", "_inbox", "_refused", "_session", "_shared", "_sockets", "_strays")
 
     def __init__(self, session: Session, shared: Shared) -> None:
         self._session = session
@@ -67,6 +67,8 @@ class Connection:
         self._sockets: dict[str, Socket | None] = {}
         # How often a namespace was asked for that does not exist.
         self._strays = 0
+        # Whether an application refused it, which is why it may be in no namespace.
+        self._refused = False
 
         # A packet whose attachments are on their way.
         self._assembly: Assembly | None = None
@@ -220,6 +222,7 @@ class Connection:
         if socket.state is State.CONNECTING:
             socket.state = State.LEFT
             del self._sockets[socket.namespace]
+            self._refused = True
             self._check_idle()
             self._send(encode_connect_error(socket.namespace, refusal.message, refusal.data))
 
@@ -251,7 +254,11 @@ class Connection:
             self._shared.entering.start(self._refuse_to_wait)
 
     def _refuse_to_wait(self) -> None:
-        self._fail(CONNECT_TIMEOUT, "it entered no namespace in time")
+        if not self._refused:  # else the application knows why, and has told
+            asked = "only ones that do not exist" if self._strays else "none"
+            address = self._session.handshake.address
+            log.debug("connection of %s closed: of all namespaces it asked for %s in time", address, asked)
+        self._end(CONNECT_TIMEOUT)
 
     def _refuse_to_assemble(self) -> None:
         self._fail(closing.PARSE_ERROR, "the attachments of a packet did not arrive in time")
@@ -259,6 +266,9 @@ class Connection:
     def _fail(self, reason: CloseReason, why: str) -> None:
         """End the connection for what the client did or left undone: one line in the log, nothing more."""
         log.info("connection of %s closed, %s: %s", self._session.handshake.address, reason.name, why)
+        self._end(reason)
+
+    def _end(self, reason: CloseReason) -> None:
         self.close(reason.name)
         self._session.close(reason)
 
