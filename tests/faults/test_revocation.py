@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.inprocess import House, running
 from tests.harness.clients import Client, Json, settle
+from tests.harness.inbox import eventually
 from tests.harness.raw_client import RawSocket
 from tests.harness.users import User, new_user
 
@@ -45,6 +46,12 @@ class Pause:
     def go_on(self) -> None:
         """Let it pass."""
         self._may_go.set()
+
+
+def recovery_pause(house: House, name: str) -> Pause:
+    """A pause in what recovery does, or in its reading of what was missed."""
+    recovery = house.built.chat.requests.recovery
+    return Pause(recovery if hasattr(recovery, name) else recovery.backlog, name)
 
 
 async def scene(house: House, **fields: Any) -> tuple[str, Client, User]:
@@ -131,13 +138,13 @@ async def away(house: House, peer: Client, chat_id: str, user: User) -> tuple[st
     return token, {"token": user.token(), "pid": pid}
 
 
-@pytest.mark.parametrize("place", ["resume", "missed", "take_over"])
+@pytest.mark.parametrize("place", ["resume", "queue", "take_over"])
 async def test_removed_while_recovering(house: House, place: str) -> None:
     """Wherever it is when the membership ends, a recovery gives back nothing of the chat."""
     chat_id, peer, user = await scene(house)
     token, _ = await away(house, peer, chat_id, user)
     client = await house.connect(user)
-    pause = Pause(house.built.chat.requests.recovery, place)
+    pause = recovery_pause(house, place)
     recovering = asyncio.create_task(client.done("connection:recover", {"recoveryToken": token}))
     await pause.reached.wait()
     await house.rest.remove(peer.user, chat_id, user)
@@ -154,7 +161,7 @@ async def test_removed_while_state_recovery_lets_in(house: House, place: str) ->
     """State recovery leaves the chat out as well."""
     chat_id, peer, user = await scene(house)
     _, auth = await away(house, peer, chat_id, user)
-    pause = Pause(house.built.chat.requests.recovery, place)
+    pause = recovery_pause(house, place)
     socket = house.raw()
     await socket.open(auth)
     await pause.reached.wait()
@@ -186,7 +193,7 @@ async def recover_between_beats(house: House, user: User, token: str) -> str:
     """Recover while a heartbeat is on its way, whose answer comes behind it, and go; the new token."""
     client = await house.connect(user)
     (inside,) = house.built.clients.of_user(user.id)
-    pause = Pause(house.built.chat.requests.recovery, "missed")
+    pause = recovery_pause(house, "queue")
     recovering = asyncio.create_task(client.done("connection:recover", {"recoveryToken": token}))
     await pause.reached.wait()
     house.built.namespace.ping_sent(inside.socket)
@@ -194,6 +201,11 @@ async def recover_between_beats(house: House, user: User, token: str) -> str:
     answer = await recovering
     house.built.namespace.pong(inside.socket)
     await client.disconnect()
+
+    async def gone() -> bool:
+        return not house.built.clients.of_user(user.id)
+
+    await eventually(gone, what="the socket to be cleared away")
     return str(answer["session"]["recoveryToken"])
 
 
@@ -211,6 +223,7 @@ async def test_a_heartbeat_from_before_the_answer(house: House) -> None:
     (inside,) = house.built.clients.of_user(user.id)
     house.built.namespace.ping_sent(inside.socket)
     house.built.namespace.pong(inside.socket)
+    await house.built.store.check()  # a write behind the one of the heartbeat
     other = await house.connect(user)
     answer = await other.refused("connection:recover", {"recoveryToken": newer})
     assert answer["message"] == "Invalid recovery token"
