@@ -128,7 +128,9 @@ class Session(ABC):
         self.marks: list[dict[str, int]] = []
         # The latest of them that the server must know of.
         self.sure: dict[str, int] | None = None
-        self._token: str | None = None
+        self.token: str | None = None
+        # Rooms of which something was left out that this client has not read by history yet.
+        self._unread: set[str] = set()
         self._epoch: str | None = None
         # Told live of a room while its join is not answered yet.
         self._early: list[Json] = []
@@ -197,11 +199,12 @@ class Session(ABC):
 
     async def arrive(self, *, continued: bool) -> None:
         """Get into all rooms and have everything. Raises LinkLost, TimeoutError."""
-        if not continued:
-            if self._token is not None:
-                await self._recover()
-            if self._token is None and self.role.way in (Way.TOKEN, Way.CLAIM):
-                await self._make_session()
+        if continued:
+            await self._look_around()
+        elif self.token is not None:
+            await self._recover()
+        if self.token is None and self.role.way in (Way.TOKEN, Way.CLAIM):
+            await self._make_session()
         await self.enter_rooms()
         self.up.set()
 
@@ -212,11 +215,19 @@ class Session(ABC):
                 with suppress(NotIn):
                     await self.enter(chat)
 
+    async def _look_around(self) -> None:
+        """See which rooms are left: Socket.IO's own recovery says nothing of those that are not."""
+        answer = await self.request("connection:session-info", {}, PATIENCE)
+        if not answer["success"]:
+            raise LinkLost(answer["code"])
+        for chat in self.rooms - set(answer["sessionInfo"]["rooms"]):
+            self._leave(chat)
+
     async def _make_session(self) -> None:
         answer = await self.request("connection:create-session", {}, PATIENCE)
         if answer["success"]:
-            self._token = answer["recoveryToken"]
-            self.desk.history.add(TokenMade(self.connection, label(self._token or "")))
+            self.token = answer["recoveryToken"]
+            self.desk.history.add(TokenMade(self.connection, label(self.token or "")))
 
     async def enter(self, chat: str) -> None:
         """Join a chat, then read what it has behind what this client has. Raises NotIn, LinkLost."""
@@ -262,7 +273,7 @@ class Session(ABC):
                 return
 
     async def _recover(self) -> None:
-        payload: Json = {"recoveryToken": self._token}
+        payload: Json = {"recoveryToken": self.token}
         if self.role.way is Way.CLAIM:
             payload["lastSeq"] = {chat: have.upto for chat, have in self.have.items()}
             payload["epoch"] = self._epoch
@@ -275,10 +286,9 @@ class Session(ABC):
             await asyncio.sleep(RETRY)
         else:
             raise LinkLost("no recovery")
-        if answer["success"]:
-            for chat in sorted(self.rooms):
-                if answer["truncated"] or chat in answer["reset"]:
-                    await self._read(chat, self.have[chat], None)
+        for chat in sorted(self._unread & self.rooms):
+            await self._read(chat, self.have[chat], None)
+            self._unread.discard(chat)
 
     def recovered(self, payload: Json, answer: Json) -> None:
         """Note the answer to a recovery."""
@@ -286,17 +296,17 @@ class Session(ABC):
         if not answer["success"]:
             self.desk.history.add(RecoveryRefused(self.connection, used, answer["code"]))
             if answer["code"] == "NOT_FOUND":
-                self._token = None
+                self.token = None
                 self.have.clear()
             return
         session = answer["session"]
         queue = [seen(message) for message in session["messageQueue"]]
-        self._token = session["recoveryToken"]
+        self.token = session["recoveryToken"]
         self.desk.history.add(
             Recovered(
                 self.connection,
                 used,
-                label(self._token or ""),
+                label(self.token or ""),
                 payload.get("lastSeq"),
                 payload.get("epoch"),
                 session["rooms"],
@@ -306,6 +316,7 @@ class Session(ABC):
             )
         )
         self._settle_rooms(set(session["rooms"]), answer["reset"])
+        self._unread |= self.rooms if answer["truncated"] else set(answer["reset"])
         self.marks.clear()
         self.sure = None
         for message in queue:

@@ -8,6 +8,7 @@ it came.
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final, Literal
 
 import aiohttp
@@ -38,6 +39,7 @@ class Link:
         self._beat = beat
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
         self._sid = ""
         # The longest silence of a server that lives.
         self._patience = OPENING
@@ -77,6 +79,9 @@ class Link:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for socket in self._sockets:
+            with suppress(*_PROBLEMS):
+                await socket.close()
         await self._http.close()
 
     # Both transports.
@@ -128,7 +133,9 @@ class Link:
     # WebSocket.
 
     async def _connect(self, url: str) -> aiohttp.ClientWebSocketResponse:
-        return await self._http.ws_connect(url, max_msg_size=0, autoping=True, timeout=_NO_CLOSING)
+        socket = await self._http.ws_connect(url, max_msg_size=0, timeout=_NO_CLOSING)
+        self._sockets.append(socket)
+        return socket
 
     async def _read_socket(self) -> None:
         assert self._socket is not None

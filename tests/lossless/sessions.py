@@ -136,7 +136,7 @@ class Judgement:
         elif isinstance(entry, Left):
             line = self._lines[entry.connection]
             line.places.pop(entry.chat, None)
-            line.session.tracks.pop(entry.chat, None)
+            yield from self._lose_room(index, line.session, entry.chat)
         elif isinstance(entry, TokenMade):
             self._lines[entry.connection].session.token = entry.token
         elif isinstance(entry, Confirmed):
@@ -254,9 +254,13 @@ class Judgement:
 
     def _check_rooms(self, index: int, session: Session, entry: Recovered) -> Iterator[Violation]:
         for chat in set(session.tracks) - set(entry.rooms) - set(entry.reset):
-            del session.tracks[chat]
-            if (session.user, chat) not in self._ever_removed:
-                yield Violation("I4 gap", f"{session.name} is no longer in {chat}, for no reason", [index])
+            yield from self._lose_room(index, session, chat)
+
+    def _lose_room(self, index: int, session: Session, chat: str) -> Iterator[Violation]:
+        """Who was removed is owed nothing any more; nobody else loses a room."""
+        session.tracks.pop(chat, None)
+        if (session.user, chat) not in self._ever_removed:
+            yield Violation("I4 gap", f"{session.name} is no longer in {chat}, for no reason", [index])
 
     def _page(self, index: int, entry: Paged) -> Iterator[Violation]:
         numbers = [message.seq for message in entry.messages]

@@ -17,7 +17,7 @@ from tests.lossless.proxy import Proxy
 FAST: Final = {
     "ping_interval": "400ms",
     "ping_timeout": "800ms",
-    "max_outbox_bytes": "2097152",
+    "max_outbox_bytes": "65536",
     "log_level": "info",
 }
 """Settings by which things happen in seconds that take minutes otherwise."""
