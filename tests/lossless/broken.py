@@ -19,6 +19,7 @@ BUGS: Final[dict[str, Callable[[], None]]] = {
         bugs_of_the_log.high_water_mark,
         bugs_of_the_log.unordered_bus,
         bugs_of_the_log.order_not_checked,
+        bugs_of_the_log.epoch_kept,
         bugs_of_recovery.cursor_too_far,
         bugs_of_recovery.cursor_too_near,
         bugs_of_recovery.token_not_rotated,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from hubbub.cluster.base import MessageNew, Telling
 from hubbub.cluster.local.bus import LocalBus
 from hubbub.gateway.delivery import Delivery
+from hubbub.store import backups
 from hubbub.store.base import StoreError
 from hubbub.store.commit import Batch, Group
 from hubbub.store.queries import append
@@ -125,3 +126,8 @@ def order_not_checked() -> None:
 
     unordered_bus()
     Delivery._arrived = arrived  # type: ignore[method-assign]
+
+
+def epoch_kept() -> None:
+    """A restored backup passes for the history that it replaced."""
+    backups._begin_history = lambda part: None

@@ -248,6 +248,9 @@ class Session(ABC):
         if not answer["success"]:
             return
         info = answer["roomInfo"]
+        if self._epoch not in (None, info["epoch"]):
+            # What this client has is of another history.
+            self.have.clear()
         self._epoch = info["epoch"]
         self.desk.history.add(Entered(self.connection, chat, info["lastSeq"], info["epoch"]))
         self.rooms.add(chat)

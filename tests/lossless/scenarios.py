@@ -13,7 +13,7 @@ from tests.harness.servers import HUBBUB
 from tests.harness.users import new_user
 from tests.lossless.arena import Arena
 from tests.lossless.clients import Role, Way
-from tests.lossless.history import Confirmed, Fault, Membership
+from tests.lossless.history import Confirmed, Fault, Membership, Restored
 from tests.lossless.proxy import Proxy, Weather
 from tests.lossless.raw_client import RawSession
 from tests.lossless.senders import Message, Sender
@@ -127,15 +127,15 @@ class Scenario:
 
 
 async def run(
-    scenario: Scenario, folder: Path, program: Sequence[str] = HUBBUB
+    scenario: Scenario, folder: Path, program: Sequence[str] = HUBBUB, patience: float | None = None
 ) -> tuple[Arena, list[Violation]]:
-    """Play a scenario and judge its history."""
+    """Play a scenario and judge its history; `patience` in place of the scenario's own."""
     arena = Arena(folder, program, scenario.settings)
     async with arena:
         scene = Scene(arena)
         await scene.open()
         await scenario.play(scene)
-        await arena.settle(scenario.patience)
+        await arena.settle(scenario.patience if patience is None else patience)
         return arena, await arena.judge()
 
 
@@ -247,6 +247,28 @@ def removed(way: Way, *, there: bool) -> Play:
     return play
 
 
+async def restored(scene: Scene) -> None:
+    """A backup is put back; clients of every way come back, and the numbers they know are given anew."""
+    sender, *readers = [await scene.actor(way) for way in (Way.JOIN, Way.TOKEN, Way.CLAIM, Way.STATE)]
+    await sender.say(scene.chat, 1, 2, 3)
+    file = scene.arena.folder / "backup.db"
+    await scene.arena.stage.command("backup", str(file))
+    await sender.say(scene.chat, *range(4, 9))
+    for reader in readers:
+        await scene.has(reader, 8)
+    for actor in (sender, *readers):
+        await scene.leaves(actor)
+    await scene.arena.stage.stop()
+    await scene.arena.stage.command("restore", str(file))
+    scene.arena.history.add(Restored())
+    await scene.arena.stage.start()
+    await scene.returns(sender)
+    await sender.say(scene.chat, *range(20, 30))
+    for reader in readers:
+        await scene.returns(reader)
+    await sender.say(scene.chat, 30)
+
+
 SCENARIOS: Final[dict[str, Scenario]] = {
     "killed after acks": Scenario(killed_after_acks, SLOW_HEARTBEAT),
     "retried": Scenario(retried, SLOW_HEARTBEAT),
@@ -262,4 +284,5 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "removed while there": Scenario(removed(Way.TOKEN, there=True)),
     "removed while away, token": Scenario(removed(Way.TOKEN, there=False)),
     "removed while away, state recovery": Scenario(removed(Way.STATE, there=False)),
+    "restored": Scenario(restored),
 }

@@ -1,16 +1,18 @@
 """The server of a run: started, killed, stopped and frozen, always on the same data."""
 
+import asyncio
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from tests.harness.servers import FORBIDDEN, HUBBUB, Server, serve
+from tests.harness.servers import FORBIDDEN, HUBBUB, Server, environment, serve
 from tests.lossless.history import Seen, Whole, brief
 from tests.lossless.proxy import Proxy
 
@@ -80,6 +82,18 @@ class Stage:
     def thaw(self) -> None:
         """SIGCONT."""
         self.server.process.send_signal(signal.SIGCONT)
+
+    async def command(self, *words: str) -> None:
+        """Run a command of the program on the same data; it must succeed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *(*self._program, *words),
+            env=environment(self.data_dir, self._settings),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await process.communicate()
+        assert process.returncode == 0, f"{words} ended with {process.returncode}:\n{told.decode()}"
 
     async def close(self) -> None:
         """Be sure that nothing is left running."""
