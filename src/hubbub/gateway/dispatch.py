@@ -149,4 +149,4 @@ def parse(request_type: type[requests.Request], args: list[object]) -> requests.
     try:
         return msgspec.convert(payload, request_type)
     except msgspec.ValidationError as error:
-        raise problems.refusal(error) from None
+        raise problems.refusal(error, request_type) from None

@@ -27,7 +27,7 @@ def decode(body: bytes, wanted: type[T]) -> T:
         found = msgspec.convert(msgspec.json.decode(body), wanted)
         json.loads(body, object_pairs_hook=_refuse_repeats)
     except msgspec.ValidationError as error:
-        raise problems.refusal(error) from None
+        raise problems.refusal(error, wanted) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise errors.invalid("", "the body must be a JSON object without repeated keys") from None
     return found
