@@ -53,6 +53,7 @@ def test_a_token_without_a_server(tmp_path: Path) -> None:
     [
         (["--username", "ann", "--ttl", "5"], {}, "--ttl"),
         (["--username", "ann", "--ttl", "0s"], {}, "--ttl"),
+        (["--username", "ann", "--ttl", "9999d"], {}, "from 1s to 3650d"),
         (["--username", ""], {}, "--username"),
         (["--username", "a\x1bb"], {}, "--username"),
         (["--username", "ann", "--user-id", "x" * 129], {}, "--user-id"),

@@ -134,12 +134,21 @@ def test_the_banner_names_the_program_as_it_was_called(
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
-    """The line names the port and what to do."""
+    """The line names the port and what to do, also when it is a second server of the same folder."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         words = complaint(tmp_path, "serve", "--port", port)
     assert port in words
-    assert "--port" in words
+    assert "if hubbub runs here already, that is it" in words
+    assert "--port and --data-dir" in words
+
+
+def test_a_host_that_is_not_here(tmp_path: Path) -> None:
+    """An address of another machine is told from a port that is taken."""
+    words = complaint(tmp_path, "serve", "--port", "0", "--host", "192.0.2.1")
+    assert "192.0.2.1" in words
+    assert "--host" in words
+    assert "--port" not in words
 
 
 def test_a_bad_start(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +13,11 @@ from hubbub.app.errors import StartError
 _LOOPBACK = "127.0.0.1"
 _LOOPBACK_V6 = "::1"
 _BACKLOG = 2048
+_HINTS = {
+    errno.EADDRNOTAVAIL: "no network of this machine has that address: try another --host",
+    errno.EADDRINUSE: "if hubbub runs here already, that is it; a second one takes another --port and --data-dir",
+    errno.EACCES: "ports below 1024 need the right to use them: try another --port",
+}
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -42,7 +48,8 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
-        raise StartError(f"cannot listen on {host} port {port}: {reason}; try another --port") from None
+        hint = _HINTS.get(error.errno or 0, "try another --port")
+        raise StartError(f"cannot listen on {host} port {port}: {reason}; {hint}") from None
     listening.setblocking(False)
     return listening
 

@@ -10,11 +10,12 @@ from hubbub.chat.tokens import issue
 from hubbub.cli.desk import as_record, at_desk, can_sign, shared_signatures
 from hubbub.cli.flags import Failed, with_settings
 from hubbub.contract.values import Role, now
-from hubbub.settings import Settings, parse_duration
+from hubbub.settings import LONGEST, Settings, duration_text, parse_duration
 from hubbub.store import records
 
 ABOUT_TOKENS = ("data_dir", "database_url", "jwt_secret", "jwt_algorithms", "jwt_issuer", "jwt_audience")
 LONGEST_NAME = 128
+MOST = duration_text(LONGEST)
 
 
 @with_settings(*ABOUT_TOKENS)
@@ -53,7 +54,7 @@ def read_ttl(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if seconds < 1:
-        raise Failed(f"--ttl: {text!r} will not do; give a duration of at least 1s, like 15m, 1h or 7d")
+        raise Failed(f"--ttl: {text!r} will not do; give a duration from 1s to {MOST}, like 15m, 1h or 7d")
     return seconds
 
 

@@ -7,7 +7,7 @@ those that depend on each other. Whatever is wrong raises `SettingsError` with o
 of the server never see `Settings`: the composition root hands them plain values.
 """
 
-from hubbub.settings.kinds import Rate, SettingsError, duration_text, parse_duration
+from hubbub.settings.kinds import LONGEST, Rate, SettingsError, duration_text, parse_duration
 from hubbub.settings.reference import Described, describe, reference
 from hubbub.settings.secret import load_or_create_secret, made_secret, signing_secret
 from hubbub.settings.sources import DEVELOPMENT, load_settings
@@ -15,6 +15,7 @@ from hubbub.settings.table import ROWS, Row, Settings
 
 __all__ = [
     "DEVELOPMENT",
+    "LONGEST",
     "ROWS",
     "Described",
     "Rate",

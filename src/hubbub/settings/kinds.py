@@ -18,6 +18,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST = 3650 * 86_400.0
+"""Seconds of the longest duration that can be written."""
+
 DURATION_TEXT = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 RATE_TEXT = re.compile(r"([0-9]{1,9})/(.+)")
 INTEGER_TEXT = re.compile(r"[0-9]{1,18}")
