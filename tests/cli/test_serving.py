@@ -140,7 +140,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         words = complaint(tmp_path, "serve", "--port", port)
     assert port in words
     assert "if hubbub runs here already, that is it" in words
-    assert "--port and --data-dir" in words
+    assert "its own --port and --data-dir" in words
 
 
 def test_a_host_that_is_not_here(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ _LOOPBACK_V6 = "::1"
 _BACKLOG = 2048
 _HINTS = {
     errno.EADDRNOTAVAIL: "no network of this machine has that address: try another --host",
-    errno.EADDRINUSE: "if hubbub runs here already, that is it; a second one takes another --port and --data-dir",
+    errno.EADDRINUSE: "if hubbub runs here already, that is it; another needs its own --port and --data-dir",
     errno.EACCES: "ports below 1024 need the right to use them: try another --port",
 }
 
