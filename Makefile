@@ -10,7 +10,7 @@ NODE := $(shell command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint check bench lock clean
+.PHONY: help install run test soak lint check bench lock clean
 
 help: ## Show this list
 	@echo "hubbub: make <target>   (ARGS='...' is passed on to run, test and bench)"
@@ -23,6 +23,9 @@ run: $(VENV)/hubbub.stamp ## Serve on http://127.0.0.1:3001 in the development p
 
 test: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Faults at random for MINUTES=n from SEED=s: nothing may be lost
+	@$(BIN)/python -m tests.lossless $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types, import rules and sizes
 	@$(BIN)/ruff check .

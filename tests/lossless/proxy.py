@@ -104,13 +104,13 @@ class Pipe:
 
 
 class Proxy:
-    """Listens on a port of its own and connects to `target`, which may change; None refuses everybody.
-
-    `calm` makes the weather of connections to come.
+    """Listens on a port of its own and connects to `target`, which may change; None refuses everybody, and so
+    does being offline. `calm` makes the weather of connections to come.
     """
 
     def __init__(self) -> None:
         self.target: int | None = None
+        self.is_offline = False
         self.pipes: set[Pipe] = set()
         self.calm: Callable[[], tuple[Weather, Weather]] = lambda: (Weather(), Weather())
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,7 +157,7 @@ class Proxy:
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.target is None:
+        if self.target is None or self.is_offline:
             return
         upstream = socket.socket()
         upstream.setblocking(False)

@@ -12,8 +12,9 @@ from typing import Final
 from tests.harness.servers import HUBBUB
 from tests.harness.users import new_user
 from tests.lossless.arena import Arena
-from tests.lossless.clients import Role, Way
+from tests.lossless.clients import Role, Session, Way
 from tests.lossless.history import Confirmed, Fault, Membership, Restored
+from tests.lossless.npm_client import NpmSession
 from tests.lossless.proxy import Proxy, Weather
 from tests.lossless.raw_client import RawSession
 from tests.lossless.senders import Message, Sender
@@ -30,7 +31,7 @@ SLOW_HEARTBEAT: Final = {"ping_interval": "20s", "ping_timeout": "20s"}
 class Actor:
     """A client, its proxy, and its sender."""
 
-    session: RawSession
+    session: Session
     proxy: Proxy
     sender: Sender
 
@@ -54,14 +55,18 @@ class Scene:
         self.chat = await self.arena.rest.chat(self.arena.owner)
         self.arena.chats = [self.chat]
 
-    async def actor(self, way: Way = Way.JOIN) -> Actor:
-        """A client in the room."""
+    async def actor(self, way: Way = Way.JOIN, npm: list[str] | None = None) -> Actor:
+        """A client in the room; the stock one with these transports, if given."""
         self._count += 1
         user = new_user(way.name.lower())
         await self.arena.rest.add(self.arena.owner, self.chat, user)
         proxy = await self.arena.stage.proxy()
         role = Role(f"actor{self._count}", user, way, "websocket", [self.chat])
-        session = RawSession(self.arena.desk, role, proxy.url, "websocket")
+        session: Session
+        if npm is None:
+            session = RawSession(self.arena.desk, role, proxy.url, "websocket")
+        else:
+            session = NpmSession(self.arena.desk, role, proxy.url, self.arena.node, npm)
         self.arena.admit(session)
         await asyncio.wait_for(session.up.wait(), PATIENCE)
         return Actor(session, proxy, Sender(session, "", 0, ""))
@@ -73,13 +78,13 @@ class Scene:
 
     async def leaves(self, actor: Actor) -> None:
         """Take a client off the network, and let the server know."""
-        actor.proxy.target = None
+        actor.proxy.is_offline = True
         actor.proxy.cut_all()
         assert await wait_until(lambda: not actor.session.up.is_set(), PATIENCE)
 
     async def returns(self, actor: Actor) -> None:
         """Let it come back and wait until it is in its rooms."""
-        actor.proxy.target = self.arena.stage.front.target
+        actor.proxy.is_offline = False
         await asyncio.wait_for(actor.session.up.wait(), PATIENCE)
 
     async def confirmed(self, actor: Actor) -> None:

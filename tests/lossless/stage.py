@@ -153,7 +153,7 @@ class SmallDisk:
         return None if done.returncode == 0 else f"no tmpfs can be mounted here: {done.stderr.strip()}"
 
     def unmount(self) -> None:
-        """Give it back."""
+        """Give it back, with all that is on it."""
         subprocess.run(["umount", "--lazy", str(self.folder)], capture_output=True, check=False)
 
     def fill(self) -> None:

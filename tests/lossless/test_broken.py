@@ -59,12 +59,13 @@ async def plays(
             arena, violations = await run(SCENARIOS[scenario], folder, program(bug), patience)
             return violations, show(arena.history.entries, violations)
 
-    wanted: set[tuple[str | None, str]] = {
+    wanted: list[tuple[str | None, str]] = [
         (cast("str | None", item.callspec.params["bug"]), str(item.callspec.params["scenario"]))
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
-    }
-    plays = {one: asyncio.create_task(play(*one)) for one in sorted(wanted, key=str)}
+    ]
+    # In the order of the tests, so that none waits for all.
+    plays = {one: asyncio.create_task(play(*one)) for one in dict.fromkeys(wanted)}
     yield plays
     await asyncio.gather(*plays.values(), return_exceptions=True)
 
