@@ -120,8 +120,8 @@ async def _keep_house(parts: Built, stop: asyncio.Event, running: "asyncio.Task[
     while not stop.is_set() and not running.done():
         try:
             await parts.store.delete_expired(now())
-        except StoreError:
-            log.warning("expired sessions could not be deleted", exc_info=True)
+        except StoreError as error:
+            log.warning("expired sessions could not be deleted: %s", error)
         await _wait_for(stop, running, _HOUSEKEEPING_INTERVAL)
 
 

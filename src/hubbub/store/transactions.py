@@ -37,8 +37,11 @@ REFUSED: Final = (
 )
 """What the driver raises for a value it cannot take, raw and as SQLAlchemy wraps it."""
 
-SHAKEN: Final = 5.0
-"""Seconds for which a failure counts, whatever has succeeded since: on a full disk a small change may fit."""
+SHAKEN: Final = 6.0
+"""Seconds for which a failure counts, whatever succeeds meanwhile: on a full disk a small change may fit.
+
+A bit more than health looks away between two looks.
+"""
 
 FAILED: Final = (sqlite3.Error, sql.SQLAlchemyError, OSError)
 """What the driver raises otherwise: the database cannot do its work now."""
