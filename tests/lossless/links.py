@@ -63,14 +63,16 @@ class Link:
             await self.close(f"no handshake: {error!r}")
             raise LinkLost(self.reason) from None
         if transport == "websocket":
-            self._start(self._read_socket())
+            self._start(self._read_socket)
         else:
-            self._start(self._poll(upgrades=transport == "upgrade"))
+            self._start(self._poll)
+            if transport == "upgrade":
+                self._start(self._upgrade)
 
     def send(self, packet: str) -> None:
         """Send an Engine.IO packet, behind those before it."""
         self._unsent.append(packet)
-        self._start(self._flush())
+        self._start(self._flush)
 
     async def close(self, reason: str) -> None:
         """Be done with it; whatever was under way is lost."""
@@ -92,14 +94,14 @@ class Link:
             self.reason = reason
             self.lost.set()
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
         task = asyncio.create_task(self._run(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, work: Coroutine[object, object, None]) -> None:
+    async def _run(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
         try:
-            await work
+            await work()
         except (*_PROBLEMS, LinkLost) as error:
             self.lose(f"{type(error).__name__}: {error}")
 
@@ -162,9 +164,7 @@ class Link:
             if response.status != 200:
                 raise LinkLost(f"a POST was answered {response.status}")
 
-    async def _poll(self, *, upgrades: bool) -> None:
-        if upgrades:
-            self._start(self._upgrade())
+    async def _poll(self) -> None:
         while not self.lost.is_set() and not self._last_poll:
             for packet in (await self._get()).split(_SEPARATOR):
                 self._take(packet)

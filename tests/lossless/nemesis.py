@@ -5,6 +5,7 @@ when exactly they strike is up to the machine.
 """
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -37,7 +38,7 @@ class Field:
 
 
 class Nemesis:
-    """Makes faults for a number of seconds. The first one at the server is always a `kill -9`."""
+    """Makes faults for a number of seconds; first of all a `kill -9`, and a full disk where there is one."""
 
     def __init__(self, field: Field, seed: int) -> None:
         self._field = field
@@ -61,13 +62,13 @@ class Nemesis:
     # The server.
 
     async def _haunt_server(self, deadline: float) -> None:
-        fault: Callable[[], Awaitable[None]] = self._kill
-        while True:
+        first = [self._kill, *([self._fill_disk] if self._field.disk is not None else [])]
+        for number in itertools.count():
             await asyncio.sleep(self._random.uniform(0.5, 2.5))
             if time.monotonic() > deadline:
                 return
-            await fault()
-            fault = self._random.choice(self._server_faults)
+            chosen = self._random.choice(self._server_faults)
+            await (first[number] if number < len(first) else chosen)()
 
     async def _kill(self) -> None:
         self._note("kill -9")

@@ -24,16 +24,14 @@ async def play(plan: Plan, folder: Path) -> dict[str, int]:
     return figures
 
 
-@pytest.mark.parametrize("seeds", [(1, 2), (3, 4)], ids=str)
-async def test_nothing_lost(seeds: tuple[int, int], tmp_path: Path) -> None:
+async def test_nothing_lost(tmp_path: Path) -> None:
     """Two seeds side by side, each with `kill -9` under load, cuts, half-open connections and more."""
     npm = missing_for_node() is None
-    folders = [tmp_path / str(seed) for seed in seeds]
-    for folder in folders:
+    folders = {seed: tmp_path / str(seed) for seed in (1, 2)}
+    for folder in folders.values():
         folder.mkdir()
-    plans = [Plan(seed, SECONDS, pace=0.4, npm=npm) for seed in seeds]
-    figures = await asyncio.gather(*(play(plan, folder) for plan, folder in zip(plans, folders, strict=True)))
-    for figure in figures:
+    plays = (play(Plan(seed, SECONDS, pace=0.4, npm=npm), folder) for seed, folder in folders.items())
+    for figure in await asyncio.gather(*plays):
         assert figure["  kill -9"] >= 1
         assert figure["acknowledged"] > 50
         assert figure["recovered by token"] + figure["recovered by Socket.IO"] > 0
@@ -45,8 +43,8 @@ async def test_full_disk(tmp_path: Path) -> None:
     if (reason := disk.mount()) is not None:
         pytest.skip(reason)
     try:
-        figures = await play(Plan(5, SECONDS, pace=0.3, npm=False, disk=disk), tmp_path)
+        figures = await play(Plan(3, SECONDS, pace=0.3, npm=False, disk=disk), tmp_path)
     finally:
         disk.unmount()
-    assert figures["  disk full"] >= 1
-    assert figures["refused UNAVAILABLE"] >= 1
+    assert figures.get("  disk full", 0) >= 1
+    assert figures.get("refused UNAVAILABLE", 0) >= 1
