@@ -285,9 +285,10 @@ async def test_refusals_while_connections_are_reset(server: Running) -> None:
     await eventually(lambda: len(server.state.connections) <= 1)
 
 
-async def test_silent_sessions_are_capped() -> None:
+@pytest.mark.parametrize("limit", ["max_silent_sessions", "max_silent_sessions_per_address"])
+async def test_silent_sessions_are_capped(limit: str) -> None:
     """Handshakes that nobody follows up are refused beyond a number; those who talk do not count (100)."""
-    async with running(max_silent_sessions=3) as server:
+    async with running(**{limit: 3}) as server:
         clients = [await Poller.open(server.port) for _ in range(3)]
         assert (await request(server.port, "GET", polling_url())).status == 503
         refused = await Socket.connect(server.port)

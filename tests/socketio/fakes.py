@@ -27,6 +27,7 @@ class FakeSession:
         self.sent: list[str | bytes] = []
         self.reason: CloseReason | None = None
         self.reading = True
+        self.idle_frames = 0
 
     def send(self, packet: Prepared) -> None:
         self.flusher.spread()
@@ -38,6 +39,9 @@ class FakeSession:
         assert size == sum(packet.size for packet in packets)
         for packet in packets:
             self.send(packet)
+
+    def count_idle_frame(self) -> None:
+        self.idle_frames += 1
 
     def close(self, reason: CloseReason) -> None:
         self.reason = self.reason or reason

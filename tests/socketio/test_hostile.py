@@ -125,12 +125,42 @@ async def test_reused_ack_ids_are_both_answered(place: Place) -> None:
 
 
 @module_loop
-async def test_a_million_keys_are_only_large(place: Place) -> None:
-    """81: an object with as many keys as a payload can hold is handled like any other."""
-    keys = ",".join(f'"{number}":0' for number in range(90_000))
+async def test_many_values_are_refused(place: Place) -> None:
+    """81: a packet has a bounded number of values, since each takes far more memory parsed than sent."""
+    keys = ",".join(f'"{number}":0' for number in range(9_000))
+    commas = '","' * 20_000
     async with RawClient(place.address) as client:
         await client.ask("0")
         assert await client.ask(f'21["a",{{{keys}}}]') == f"31[{{{keys}}}]"
+        await client.send(f'21["a",[{",".join(["{}"] * 10_000)}]]')
+        assert (await client.closed())[0] == 1002
+    async with RawClient(place.address) as client:
+        await client.ask("0")
+        assert str(await client.ask(f'21["a","{"," * 20_000}"]')).startswith("31["), "text is no values"
+        await client.send(f'21["a",["{commas}"]]')
+        assert (await client.closed())[0] == 1002
+
+
+@module_loop
+@pytest.mark.parametrize("packet", ["3999[]", '2/other,["a"]'])
+async def test_frames_without_effect_are_counted(place: Place, packet: str) -> None:
+    """53: what leads nowhere, by the ten thousand, ends the connection."""
+    async with RawClient(place.address) as client:
+        await client.ask("0")
+        await client.ask("0/other,")
+        await client.send("1/other,")
+        await client.send(*[packet] * 10_001)
+        assert (await client.closed())[0] == 1008
+
+
+@module_loop
+async def test_costly_numbers_are_numbers(place: Place) -> None:
+    """73: numbers at the ends of a double's range are read, those beyond refused."""
+    async with RawClient(place.address) as client:
+        await client.ask("0")
+        assert await client.ask('21["a",1e308,-1e308,5e-324]') == "31[1e308,-1e308,5e-324]"
+        await client.send('21["a",1e400]')
+        assert (await client.closed())[0] == 1002
 
 
 @module_loop

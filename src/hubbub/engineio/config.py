@@ -33,3 +33,4 @@ class EngineConfig:
     max_sessions: int | None = None
     max_sessions_per_address: int | None = None
     max_silent_sessions: int | None = 10_000
+    max_silent_sessions_per_address: int | None = 1_000

@@ -49,6 +49,7 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self._per_address: Counter[str] = Counter()
         self._silent = 0
+        self._silent_per_address: Counter[str] = Counter()
         self._emptied: asyncio.Event | None = None
 
     def __len__(self) -> int:
@@ -71,7 +72,8 @@ class Registry:
         full = (
             _reached(len(self), config.max_sessions)
             or _reached(self._silent, config.max_silent_sessions)
-            or _reached(self._per_address[address], config.max_sessions_per_address)
+            or _reached(self._per_address.get(address, 0), config.max_sessions_per_address)
+            or _reached(self._silent_per_address.get(address, 0), config.max_silent_sessions_per_address)
         )
         return TOO_MANY_SESSIONS if full else None
 
@@ -88,24 +90,23 @@ class Registry:
         self._sessions[session.sid] = session
         self._per_address[address] += 1
         self._silent += 1
+        self._silent_per_address[address] += 1
         self._timers.schedule(session, now + self.config.ping_interval)
         return session
 
     def heard(self, session: Session) -> None:
         """The session's client sent its first message."""
         self._silent -= 1
+        _decrease(self._silent_per_address, session.handshake.address)
 
     def forget(self, session: Session) -> None:
         """The session is over."""
         self._timers.cancel(session)
         if self._sessions.pop(session.sid, None) is None:
             return
-        address = session.handshake.address
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+        _decrease(self._per_address, session.handshake.address)
         if session.silent:
-            self._silent -= 1
+            self.heard(session)
         self.settle()
 
     def settle(self) -> None:
@@ -118,6 +119,13 @@ class Registry:
         self._emptied = asyncio.Event()
         self.settle()
         await self._emptied.wait()
+
+
+def _decrease(counts: Counter[str], address: str) -> None:
+    """Count one less, and forget an address that has none left."""
+    counts[address] -= 1
+    if counts[address] <= 0:
+        del counts[address]
 
 
 def _reached(count: int, limit: int | None) -> bool:

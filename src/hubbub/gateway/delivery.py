@@ -24,6 +24,7 @@ from hubbub.socketio import Outgoing, Server, Socket
 log = logging.getLogger(__name__)
 
 _PAGE: Final = 500
+_LONGEST_POSITION: Final = 19
 _HEAL_RETRY: Final = 1.0
 
 
@@ -141,7 +142,8 @@ class Delivery:
     def parse_offset(self, offset: object) -> int | None:
         """Return the position that an offset of this history names; None for anything else."""
         epoch, _, position = offset.rpartition(":") if isinstance(offset, str) else ("", "", "")
-        return int(position) if epoch == self._epoch and position.isascii() and position.isdigit() else None
+        is_number = position.isascii() and position.isdigit() and len(position) <= _LONGEST_POSITION
+        return int(position) if epoch == self._epoch and is_number else None
 
     # Entering and leaving.
 

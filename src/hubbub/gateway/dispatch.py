@@ -77,9 +77,9 @@ class Dispatch:
 
     async def _answer(self, client: Client, name: str, args: list[object]) -> Result:
         row = self._table.get(name)
+        await self._count_request(client)
         if client.expires_at <= now() and name != requests.RefreshToken.event:
             raise errors.unauthenticated()
-        await self._count_request(client)
         if row is None:
             raise errors.unknown_event()
         request_type, handler = row

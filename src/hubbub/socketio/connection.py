@@ -151,9 +151,12 @@ class Connection:
         if isinstance(packet, Event):
             if (socket := self._find(packet.namespace)) is not None:
                 self._inbox.put(socket, packet)
+            else:
+                self._session.count_idle_frame()
         elif isinstance(packet, Ack):
-            if (socket := self._find(packet.namespace)) is not None:
-                socket.take_answer(packet)
+            socket = self._find(packet.namespace)
+            if socket is None or not socket.take_answer(packet):
+                self._session.count_idle_frame()
         elif isinstance(packet, Connect):
             self._enter(packet)
         else:
@@ -265,7 +268,7 @@ class Connection:
 
     def _fail(self, reason: CloseReason, why: str) -> None:
         """End the connection for what the client did or left undone: one line in the log, nothing more."""
-        log.info("connection of %s closed, %s: %s", self._session.handshake.address, reason.name, why)
+        log.debug("connection of %s closed, %s: %s", self._session.handshake.address, reason.name, why)
         self._end(reason)
 
     def _end(self, reason: CloseReason) -> None:

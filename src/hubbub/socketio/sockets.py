@@ -184,11 +184,13 @@ class Socket:
         """Acknowledge an event of the client. Raises `ValueError` for more than 10 attachments."""
         self._send(encode_ack(self.namespace, args, ack_id))
 
-    def take_answer(self, ack: Ack) -> None:
-        """The client acknowledged something; ignored unless `call` waits for just that."""
+    def take_answer(self, ack: Ack) -> bool:
+        """The client acknowledged something; ignored, and False, unless `call` waits for just that."""
         waiting = None if self._acks is None else self._acks.get(ack.ack_id)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(ack.args)
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(ack.args)
+        return True
 
     def withdraw(self, reason: str) -> None:
         """Nothing can reach the client any more: leave the fan-out and give up waiting for answers."""
