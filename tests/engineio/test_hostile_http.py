@@ -7,6 +7,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -288,7 +289,8 @@ async def test_refusals_while_connections_are_reset(server: Running) -> None:
 @pytest.mark.parametrize("limit", ["max_silent_sessions", "max_silent_sessions_per_address"])
 async def test_silent_sessions_are_capped(limit: str) -> None:
     """Handshakes that nobody follows up are refused beyond a number; those who talk do not count (100)."""
-    async with running(**{limit: 3}) as server:
+    limits: Any = {limit: 3}
+    async with running(**limits) as server:
         clients = [await Poller.open(server.port) for _ in range(3)]
         assert (await request(server.port, "GET", polling_url())).status == 503
         refused = await Socket.connect(server.port)
