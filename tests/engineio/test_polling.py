@@ -80,6 +80,24 @@ async def test_answers_stay_within_what_clients_accept() -> None:
         assert received == [packet.packet.decode() for packet in sent]
 
 
+async def test_a_repeated_get() -> None:
+    """The same GET once more, as HTTP libraries send it when the answer did not come, has the same answer."""
+    async with running(application=Recorder(echo=False)) as server:
+        client = await Poller.open(server.port)
+        session = server.application.sessions[0]
+        session.send(prepare_text("one"))
+        first = f"{polling_url(client.sid)}&t=first"
+        lost = await request(server.port, "GET", first)
+        session.send(prepare_text("two"))
+        again = await request(server.port, "GET", first)
+        assert (lost.text, again.text) == ("4one", "4one")
+        assert (await request(server.port, "GET", f"{polling_url(client.sid)}&t=second")).text == "4two"
+        session.send(prepare_text("three"))
+        assert (await client.get()).text == "4three"
+        session.send(prepare_text("four"))
+        assert (await client.get()).text == "4four"
+
+
 async def test_heartbeat() -> None:
     """PINGs answer the held poll, and their PONGs keep the session open."""
     async with running(ping_interval=0.1, ping_timeout=0.1) as server:

@@ -133,7 +133,12 @@ class Soak:
 
     def _sum_up(self) -> None:
         table = Table("", "in all", title=f"{self._totals.pop('runs')} runs, no violation")
-        for name, number in self._totals.items():
+        names = list(self._totals)
+        faults = sorted(name for name in names if name.startswith(" "))
+        others = [name for name in names if name not in faults]
+        place = others.index("faults") + 1
+        for name in [*others[:place], *faults, *others[place:]]:
+            number = self._totals[name]
             table.add_row(name, f"{number:,}".replace(",", " "))
         self._console.print(table)
 

@@ -44,6 +44,7 @@ class Link:
         # The longest silence of a server that lives.
         self._patience = OPENING
         # Polling: packets to be posted, one POST at a time; when the poll that is under way is the last one.
+        self._polls = 0
         self._unsent: list[str] = []
         self._posting = asyncio.Lock()
         self._last_poll = False
@@ -150,7 +151,9 @@ class Link:
     # Polling.
 
     async def _get(self) -> str:
-        url = f"{self._base}polling" + (f"&sid={self._sid}" if self._sid else "")
+        # aiohttp sends a GET once more when its answer does not come: the server knows it again by its `t`.
+        self._polls += 1
+        url = f"{self._base}polling&t={self._polls}" + (f"&sid={self._sid}" if self._sid else "")
         async with self._http.get(url, timeout=aiohttp.ClientTimeout(self._patience + 1)) as response:
             text = await response.text()
             if response.status != 200:
