@@ -6,7 +6,8 @@
 
 A `Trail` maps each joined chat to the `seq` up to which the client is known to have received. A message
 counts as received when a heartbeat answer came after it on the same connection, or when the client says so;
-never because it was written to a socket. A token that was replaced ends the session when it is used again.
+never because it was written to a socket. A session belongs to one socket: one that it is taken from has
+none until it asks for a token. A token that was replaced ends the session when it is used again.
 """
 
 import hmac
@@ -42,6 +43,18 @@ class Resumed(msgspec.Struct, frozen=True):
     session: records.RecoverySession
     positions: dict[str, int]
     reset: list[str]
+
+
+class Displaced(msgspec.Struct, frozen=True):
+    """A socket's trail that a session was taken from, and where it stood."""
+
+    trail: Trail
+    place: Place
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has not begun anything else since, and could go on."""
+        return self.trail.keys.token_hash is None and not self.trail.ended
 
 
 class Recovery:
@@ -138,42 +151,30 @@ class Recovery:
 
     async def create(self, trail: Trail) -> events.RecoveryToken:
         """Return the socket's recovery token, made the first time."""
-        if trail.keys.token is None:
-            await self._renew(trail, spent_hash=trail.keys.token_hash, before=trail.place)
-        return self._token_event(trail)
+        while (token := trail.keys.token) is None:  # once more if another socket takes the session meanwhile
+            before = trail.place
+            try:
+                await self._renew(trail, before.keys.token_hash)
+            except StoreError:
+                if trail.id == before.session_id:
+                    trail.move(before)
+                raise
+        return self._token_event(trail, token)
 
-    async def _renew(
-        self, trail: Trail, *, spent_hash: bytes | None, before: Place, holder: Trail | None = None
-    ) -> None:
-        """Store a trail under a new token. When the store raises, it stands where it stood `before`.
-
-        `holder` had the session until now, and gets it back then.
-        """
-        trail.renew(spent_hash)
+    async def _renew(self, trail: Trail, spent_hash: bytes | None, replaces: str | None = None) -> str:
+        """Store a trail under a new token, which is returned."""
+        token = trail.renew(spent_hash)
         trail.renewing = True
-        replaces = before.session_id if before.session_id != trail.id and trail.saved_at else None
         try:
             await self._save(trail, replaces)
-        except StoreError:
-            self._give_back(trail, before, holder)
-            raise
         finally:
             trail.renewing = False
         # A heartbeat that is on its way was sent before the token.
         trail.mark = None
+        return token
 
-    def _give_back(self, trail: Trail, before: Place, holder: Trail | None) -> None:
-        if self._open.get(trail.id) is trail:
-            del self._open[trail.id]
-        if holder is not None and not holder.ended:
-            self._open.setdefault(holder.id, holder)
-        trail.move(before)
-        if not trail.ended:
-            self._open[trail.id] = trail
-
-    def _token_event(self, trail: Trail) -> events.RecoveryToken:
-        expires_at = iso(trail.last_activity + self._ttl)
-        return events.RecoveryToken(token=trail.keys.token or "", expires_at=expires_at)
+    def _token_event(self, trail: Trail, token: str) -> events.RecoveryToken:
+        return events.RecoveryToken(token=token, expires_at=iso(trail.last_activity + self._ttl))
 
     async def find(self, who: Connection, token: str) -> Found:
         """Return the session that a token belongs to.
@@ -189,7 +190,7 @@ class Recovery:
             raise errors.invalid_recovery_token()
         digest = hashed(secret)
         if not _fits(digest, session):
-            self._open.pop(session_id, None)
+            self._detach(session_id)
             await self._store.delete_session(session_id)
             raise errors.invalid_recovery_token()
         return Found(session, digest)
@@ -207,14 +208,14 @@ class Recovery:
             return session is not None and session.user_id == user_id
         return False
 
-    async def find_pid(self, who: Connection, pid: str) -> records.RecoverySession | None:
+    async def find_pid(self, user_id: str, pid: str) -> records.RecoverySession | None:
         """Return the session that Socket.IO's private id belongs to, if it is this user's and recent enough.
 
         Sessions that were open when the server died count from its start.
         """
         time = now()
         session = await self._store.session_by_pid(hashed(pid), time)
-        if session is None or session.user_id != who.user_id:
+        if session is None or session.user_id != user_id:
             return None
         since = max(session.last_activity, self._started_at)
         is_open = session.id in self._open
@@ -241,37 +242,67 @@ class Recovery:
             positions[chat_id] = claimed
         return Resumed(session, positions, reset)
 
-    def continue_(self, trail: Trail, resumed: Resumed) -> Trail | None:
+    def continue_(self, trail: Trail, resumed: Resumed) -> Displaced | None:
         """Let a socket's trail go on with a stored session; return the one that had it until now, if any."""
         session = resumed.session
-        if self._open.get(trail.id) is trail:
-            del self._open[trail.id]
-        holder = self._open.get(session.id)
+        self.abandon(trail)
+        displaced = self._detach(session.id)
         positions = {**trail.positions, **resumed.positions}
         keys = Keys(None, session.token_hash, session.spent_hash)
-        trail.move(Place(session.id, session.connected_at, positions, keys))
-        self._open[trail.id] = trail
-        return holder
+        place = Place(
+            session.id, session.connected_at, positions, keys, trail.pid, saved_at=session.last_activity
+        )
+        self._move(trail, place)
+        return displaced
 
-    async def take_over(self, trail: Trail, resumed: Resumed, used: bytes) -> None:
-        """Let a socket's trail go on with a stored session under a new token, for the one `used` for it.
+    def _detach(self, session_id: str) -> Displaced | None:
+        """Take a session from the socket that has it."""
+        trail = self._open.pop(session_id, None)
+        if trail is None:
+            return None
+        place = trail.detach()
+        self._open[trail.id] = trail
+        return Displaced(trail, place)
+
+    def _move(self, trail: Trail, place: Place) -> None:
+        self.abandon(trail)
+        trail.move(place)
+        if not trail.ended:
+            self._open[trail.id] = trail
+
+    async def take_over(self, trail: Trail, resumed: Resumed, used: bytes) -> str:
+        """Let a socket's trail go on with a stored session; return the token in place of the one `used`.
 
         That one stays good until the client has answered a heartbeat, so that a lost answer can be retried
         as often as it takes. When the store raises, nothing has changed.
         """
         before = trail.place
-        holder = self.continue_(trail, resumed)
-        await self._renew(trail, spent_hash=used, before=before, holder=holder)
+        displaced = self.continue_(trail, resumed)
+        replaces = before.session_id if before.saved_at and before.session_id != trail.id else None
+        try:
+            return await self._renew(trail, used, replaces)
+        except StoreError:
+            self._put_back(trail, resumed.session.id, before, displaced)
+            raise
+
+    def _put_back(self, trail: Trail, session_id: str, before: Place, displaced: Displaced | None) -> None:
+        """Undo a taking up, except where somebody else has gone on since."""
+        if trail.id == session_id:
+            self._move(trail, before)
+        if displaced is not None and session_id not in self._open and displaced.is_idle:
+            self._move(displaced.trail, displaced.place)
 
     def recovered(
-        self, trail: Trail, resumed: Resumed, missed: Missed
+        self, trail: Trail, resumed: Resumed, missed: Missed, token: str
     ) -> tuple[answers.Recovered, list[events.Event]]:
-        """Return the answer to a socket that took over a session, and what else it is told."""
+        """Return the answer to a socket that took over a session, whose new token is `token`, and what else
+        it is told.
+        """
         queue = [one.message for one in missed.messages]
-        session = self._facts(trail, sorted(resumed.positions), queue)
+        session = self._facts(trail, sorted(resumed.positions), queue, token)
         answer = answers.Recovered(session=session, reset=resumed.reset, truncated=missed.truncated)
         told: list[events.Event] = [
-            self._token_event(trail),
+            self._token_event(trail, token),
             events.Recovered(rooms=session.rooms, queued_messages=len(queue)),
         ]
         if queue:
@@ -282,9 +313,13 @@ class Recovery:
 
     def info(self, trail: Trail) -> answers.SessionInfo:
         """Return a socket's facts."""
-        return answers.SessionInfo(session_info=self._facts(trail, sorted(trail.positions), []))
+        return answers.SessionInfo(
+            session_info=self._facts(trail, sorted(trail.positions), [], trail.keys.token)
+        )
 
-    def _facts(self, trail: Trail, rooms: list[str], queue: list[objects.Message]) -> objects.Session:
+    def _facts(
+        self, trail: Trail, rooms: list[str], queue: list[objects.Message], token: str | None
+    ) -> objects.Session:
         return objects.Session(
             user_id=trail.user_id,
             socket_id=trail.socket_id,
@@ -292,7 +327,7 @@ class Recovery:
             last_activity=iso(trail.last_activity),
             rooms=rooms,
             message_queue=queue,
-            recovery_token=trail.keys.token,
+            recovery_token=token,
         )
 
     async def stats(self, queued: int) -> answers.ConnectionStats:

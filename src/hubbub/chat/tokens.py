@@ -91,7 +91,8 @@ class Tokens:
         self._create_unknown_users = create_unknown_users
         self._now = now
         self._admitted: OrderedDict[str, Admitted] = OrderedDict()
-        self._cut_offs = 0
+        # How often anybody was switched off: who was let in meanwhile has to be asked about again.
+        self.cut_offs = 0
         bus.subscribe(self._heard)
 
     @property
@@ -114,6 +115,27 @@ class Tokens:
         `operator_too` lets `OPERATOR` in, where somebody who is no user does no harm. Raises `TokenRefused`,
         or `RequestError` (UNAVAILABLE) when the token cannot be judged now.
         """
+        claims = await self._judge(token)
+        if claims.sub == OPERATOR:
+            return operator(claims, allowed=operator_too)
+        user = self._remembered(claims, self._now()) or await self._admit(claims)
+        return Identity(
+            user_id=user.id,
+            username=user.username,
+            email=user.email,
+            role=claims.role,
+            expires_at=int(claims.exp * 1000),
+        )
+
+    async def subject(self, token: str | None) -> str:
+        """Return whom a good token names, perhaps somebody unknown or switched off; nothing is stored.
+
+        Raises as `identify` does.
+        """
+        return (await self._judge(token)).sub
+
+    async def _judge(self, token: str | None) -> Claims:
+        """Return what a token says that is good now."""
         if not token:
             raise TokenRefused(TokenProblem.MISSING_TOKEN)
         claims = await self._verify(token)
@@ -122,16 +144,7 @@ class Tokens:
             raise TokenRefused(TokenProblem.TOKEN_EXPIRED)
         if claims.nbf is not None and claims.nbf * 1000 > now + NOT_BEFORE_LEEWAY * 1000:
             raise TokenRefused(TokenProblem.INVALID_TOKEN)
-        if claims.sub == OPERATOR:
-            return operator(claims, allowed=operator_too)
-        user = self._remembered(claims, now) or await self._admit(claims)
-        return Identity(
-            user_id=user.id,
-            username=user.username,
-            email=user.email,
-            role=claims.role,
-            expires_at=int(claims.exp * 1000),
-        )
+        return claims
 
     async def _verify(self, token: str) -> Claims:
         try:
@@ -152,7 +165,7 @@ class Tokens:
     async def _admit(self, claims: Claims) -> records.User:
         """Return the stored user, who may come in, and remember that."""
         while True:
-            cut_offs, now = self._cut_offs, self._now()
+            cut_offs, now = self.cut_offs, self._now()
             try:
                 user = await self._stored(claims, now)
             except StoreUnavailable:
@@ -161,7 +174,7 @@ class Tokens:
                 raise TokenRefused(TokenProblem.INVALID_TOKEN) from None
             if not user.active:
                 raise TokenRefused(TokenProblem.USER_INACTIVE)
-            if cut_offs == self._cut_offs:  # else it may have been this user, just after we read
+            if cut_offs == self.cut_offs:  # else it may have been this user, just after we read
                 self._remember(Admitted(user, claims.username, claims.email, now))
                 return user
 
@@ -195,7 +208,7 @@ class Tokens:
     def _heard(self, telling: Telling) -> None:
         """Forget a user who was switched off."""
         if isinstance(telling, CutOff):
-            self._cut_offs += 1
+            self.cut_offs += 1
             self._admitted.pop(telling.user_id, None)
 
 

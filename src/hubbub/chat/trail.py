@@ -3,7 +3,9 @@
 A token reads `SESSION.SECRET`, both random: so a secret that was replaced is told from a wild guess.
 """
 
+import base64
 import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Final
@@ -16,11 +18,22 @@ from hubbub.store import records
 
 _SESSION_BYTES: Final = 16
 _SECRET_BYTES: Final = 24
+_SUCCESSION: Final = secrets.token_bytes(32)
 
 
 def hashed(secret: str) -> bytes:
     """A secret as it is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _session_id() -> str:
+    return secrets.token_urlsafe(_SESSION_BYTES)
+
+
+def _successor(session_id: str, spent_hash: bytes) -> str:
+    """The secret after a spent one: the same each time, lest retries make each other's token void."""
+    digest = hmac.digest(_SUCCESSION, session_id.encode() + spent_hash, "sha256")
+    return base64.urlsafe_b64encode(digest[:_SECRET_BYTES]).decode()
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -38,6 +51,8 @@ class Place(msgspec.Struct, frozen=True):
     connected_at: int
     positions: dict[str, int]
     keys: Keys
+    pid: str | None
+    saved_at: int
 
 
 class Trail:
@@ -59,7 +74,7 @@ class Trail:
     )
 
     def __init__(self, who: Connection, *, offer_pid: bool) -> None:
-        self.id = secrets.token_urlsafe(_SESSION_BYTES)
+        self.id = _session_id()
         self.user_id = who.user_id
         self.socket_id = who.socket_id
         self.connected_at = who.connected_at
@@ -79,7 +94,7 @@ class Trail:
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.id, self.connected_at, self.positions, self.keys)
+        return Place(self.id, self.connected_at, self.positions, self.keys, self.pid, self.saved_at)
 
     def move(self, place: Place) -> None:
         """Stand somewhere else."""
@@ -87,12 +102,24 @@ class Trail:
         self.connected_at = place.connected_at
         self.positions = place.positions
         self.keys = place.keys
+        self.pid = place.pid
+        self.saved_at = place.saved_at
         self.mark = None
 
-    def renew(self, spent_hash: bytes | None) -> None:
+    def detach(self) -> Place:
+        """Stand alone: nothing brings it back before it gets a token; return where it stood."""
+        place = self.place
+        self.move(Place(_session_id(), self.connected_at, self.positions, Keys(), None, 0))
+        return place
+
+    def renew(self, spent_hash: bytes | None) -> str:
         """Make a new token; the one of `spent_hash` stays good until the client has the new one for sure."""
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
-        self.keys = Keys(f"{self.id}.{secret}", hashed(secret), spent_hash)
+        secret = (
+            secrets.token_urlsafe(_SECRET_BYTES) if spent_hash is None else _successor(self.id, spent_hash)
+        )
+        token = f"{self.id}.{secret}"
+        self.keys = Keys(token, hashed(secret), spent_hash)
+        return token
 
     @property
     def has_handed_over(self) -> bool:

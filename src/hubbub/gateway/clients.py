@@ -14,7 +14,20 @@ NAMESPACE = "/chat"
 class Client:
     """One socket and the user behind it."""
 
-    __slots__ = ("arriving", "ended", "expires_at", "last_send", "refused", "rooms", "socket", "trail", "who")
+    __slots__ = (
+        "arriving",
+        "ended",
+        "expires_at",
+        "is_in",
+        "is_over",
+        "last_send",
+        "refused",
+        "revocations",
+        "rooms",
+        "socket",
+        "trail",
+        "who",
+    )
 
     def __init__(self, socket: Socket, who: Connection, trail: Trail, expires_at: int) -> None:
         self.socket = socket
@@ -30,26 +43,47 @@ class Client:
         # yet.
         self.arriving: asyncio.Task[None] | None = None
         self.last_send: asyncio.Future[Outcome] | None = None
+        # Whether it was welcomed, and whether it was told to go, perhaps before that.
+        self.is_in = False
+        self.is_over = False
         # Set when everything about it has been cleared away; made by whoever waits for that.
         self.ended: asyncio.Event | None = None
+        # How often its user lost a chat: an entering of rooms under way meanwhile has to be checked again.
+        self.revocations = 0
         # Requests refused for their number, one after the other.
         self.refused = 0
 
+    def end(self) -> None:
+        """Disconnect it: at once, or as soon as it is in."""
+        self.is_over = True
+        if self.is_in:
+            self.socket.disconnect(close=True)
+
 
 class Clients:
-    """All clients of this node."""
+    """All clients of this node, those on the way in included: what their users lose concerns them too."""
 
     def __init__(self) -> None:
         self._by_socket: dict[str, Client] = {}
         self._by_user: dict[str, dict[str, Client]] = {}
 
-    def add(self, client: Client) -> None:
-        """Remember a client."""
+    async def add(self, client: Client) -> None:
+        """Remember a client, before it is let in, until `discard`.
+
+        One with the same socket id is disconnected first, and everything about it cleared away: nothing that
+        is kept by that id ever belongs to two of them.
+        """
+        while (holder := self._by_socket.get(client.who.socket_id)) is not None:
+            holder.ended = holder.ended or asyncio.Event()
+            holder.end()
+            await holder.ended.wait()
         self._by_socket[client.who.socket_id] = client
         self._by_user.setdefault(client.who.user_id, {})[client.who.socket_id] = client
 
     def discard(self, client: Client) -> None:
-        """Forget a client."""
+        """Forget a client, if it was added."""
+        if client.ended is not None:
+            client.ended.set()
         if self._by_socket.get(client.who.socket_id) is not client:
             return
         del self._by_socket[client.who.socket_id]
@@ -65,14 +99,6 @@ class Clients:
     def of_user(self, user_id: str) -> Collection[Client]:
         """Return the clients of a user."""
         return self._by_user.get(user_id, {}).values()
-
-    async def wait_ended(self, socket_id: str) -> None:
-        """Disconnect a socket, if it is here, and wait until everything about it has been cleared away."""
-        client = self._by_socket.get(socket_id)
-        if client is not None:
-            client.ended = client.ended or asyncio.Event()
-            client.socket.disconnect(close=True)
-            await client.ended.wait()
 
     def __len__(self) -> int:
         return len(self._by_socket)

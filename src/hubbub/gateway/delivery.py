@@ -16,7 +16,7 @@ from typing import Final
 
 from hubbub.chat.failures import translate
 from hubbub.chat.messages import Messages
-from hubbub.cluster.base import CutOff, Expel, MessageNew, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.cluster.base import MessageNew, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
 from hubbub.socketio import Outgoing, Server, Socket
@@ -55,8 +55,6 @@ class Delivery:
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
-        # How often somebody lost a chat, or everything: who is let in meanwhile has to be checked again.
-        self.revocations = 0
 
     @property
     def rooms(self) -> int:
@@ -75,8 +73,6 @@ class Delivery:
             self._tell_users(telling)
         elif isinstance(telling, ToEveryone):
             self._send(None, self._encode(telling.event), self._skipped(telling.skip_user, None))
-        elif isinstance(telling, Expel | CutOff):
-            self.revocations += 1
 
     def _arrived(self, telling: MessageNew) -> None:
         room = self._rooms.get(telling.message.chat_id)

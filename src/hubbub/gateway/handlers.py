@@ -21,6 +21,7 @@ from hubbub.chat.recovery import Found, Recovery, Resumed, within
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.tokens import TokenRefused, Tokens
 from hubbub.chat.typing import Typing
+from hubbub.cluster.base import Occupancy
 from hubbub.contract import answers, errors, events, requests
 from hubbub.contract.answers import Answer
 from hubbub.contract.values import iso
@@ -94,26 +95,28 @@ class Handlers:
     async def join(self, client: Client, request: requests.JoinChat) -> Result:
         """Enter a room. Once more from the same socket: the same answer, and nobody is told."""
         while True:
-            revocations = self._delivery.revocations
+            revocations = client.revocations
             view = await self._parts.rooms.admit(client.who, request.chat_id)
             again = request.chat_id in client.rooms
             last_seq = await self._delivery.enter(client, request.chat_id)
-            if again or revocations == self._delivery.revocations:
+            if revocations == client.revocations:
                 break
             # The membership may have ended before the socket was in the room.
             self._delivery.leave(client, request.chat_id)
         info = await self._parts.rooms.joined_info(view, last_seq)
         if not again:
             await self._settle(client, request.chat_id, last_seq)
-            if request.chat_id not in client.rooms:
+            occupancy = await enter_room(self._parts.rooms, client, request.chat_id)
+            if occupancy is None:
                 raise errors.chat_not_found()
-            occupancy = await self._parts.rooms.enter(client.who, request.chat_id)
             joined = events.RoomJoined(chat_id=request.chat_id, room_info=info, online_count=occupancy.online)
             client.socket.emit(joined.event, joined)
         return answers.Joined(room_info=info)
 
     async def _settle(self, client: Client, chat_id: str, last_seq: int) -> None:
         """Let recovery know of a joined room; if that cannot be stored, it was not joined."""
+        if chat_id not in client.rooms:
+            raise errors.chat_not_found()
         try:
             await self._parts.recovery.joined(client.trail, chat_id, last_seq)
         except BaseException:
@@ -216,15 +219,15 @@ class Handlers:
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
             missed = await recovery.backlog.queue(resumed.positions, upto)
             resumed, missed = within(client.rooms, resumed), missed.within(client.rooms)
-            await recovery.take_over(client.trail, resumed, found.used)
+            token = await recovery.take_over(client.trail, resumed, found.used)
         except BaseException:
             self._leave(client, fresh)
             raise
-        for chat_id in client.rooms.keys() & fresh:
-            await self._parts.rooms.enter(client.who, chat_id)
+        for chat_id in fresh:
+            await enter_room(self._parts.rooms, client, chat_id)
         # What the user has lost by now is not told any more; nothing waits from here to the answer.
         resumed, missed = within(client.rooms, resumed), missed.within(client.rooms)
-        answer, told = recovery.recovered(client.trail, resumed, missed)
+        answer, told = recovery.recovered(client.trail, resumed, missed, token)
         for event in told:
             client.socket.emit(event.event, event)
         self._queued += len(missed.messages)
@@ -237,7 +240,7 @@ class Handlers:
     ) -> tuple[Resumed, list[str]]:
         """See what the session may go on with, and hold those of its rooms that the socket is not in."""
         while True:
-            revocations = self._delivery.revocations
+            revocations = client.revocations
             resumed = await self._parts.recovery.resume(found.session, request.last_seq or {}, request.epoch)
             fresh = [chat_id for chat_id in resumed.positions if chat_id not in client.rooms]
             try:
@@ -246,7 +249,7 @@ class Handlers:
             except BaseException:
                 self._leave(client, fresh)
                 raise
-            if revocations == self._delivery.revocations:
+            if revocations == client.revocations:
                 return resumed, fresh
             self._leave(client, fresh)
 
@@ -314,6 +317,17 @@ def _row(
         return await function(client, request)
 
     return request_type.event, (request_type, handle)
+
+
+async def enter_room(rooms: Rooms, client: Client, chat_id: str) -> Occupancy | None:
+    """Let others see a client in a room; None when it has been put out of it, of which they see nothing."""
+    if chat_id not in client.rooms:
+        return None
+    occupancy = await rooms.enter(client.who, chat_id)
+    if chat_id in client.rooms:
+        return occupancy
+    await rooms.leave(client.who, chat_id)
+    return None
 
 
 def _require_joined(client: Client, chat_id: str) -> None:

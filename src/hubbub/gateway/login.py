@@ -12,7 +12,7 @@ from typing import Final
 from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
 from hubbub.chat.monitoring import Monitoring
-from hubbub.chat.recovery import Recovery, Resumed
+from hubbub.chat.recovery import Recovery, within
 from hubbub.chat.tokens import Identity, TokenRefused, Tokens
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract.values import ConnectionEventType, now
@@ -33,7 +33,6 @@ class Entrance:
 
     client: Client
     welcome: Welcome
-    resumed: Resumed | None = None
     replay: list[MessageNew] = field(default_factory=list)
 
 
@@ -64,16 +63,16 @@ class Login:
         counted = False
         try:
             while True:
-                revocations = delivery.revocations
+                cut_offs = self._tokens.cut_offs
                 entrance = await self._continue(socket, auth, token, delivery)
                 if entrance is None:
                     if not (counted or await self._was_here(auth, token)):
                         await self._count_attempt(socket)
                     counted = True
                     entrance = await self._begin(socket, token)
-                if revocations == delivery.revocations:
+                if cut_offs == self._tokens.cut_offs:
                     return entrance
-                # It may be this user who was switched off, or lost a chat, before being in.
+                # It may be this user who was switched off, before being in.
                 self._give_back(entrance.client, delivery)
         except Exception as error:
             refusal = translate(error)
@@ -88,6 +87,7 @@ class Login:
         who = _connection(socket, identity, socket.id)
         trail = self._recovery.begin(who, offer_pid=_knows_offsets(socket))
         client = Client(socket, who, trail, identity.expires_at)
+        await self._clients.add(client)
         return Entrance(client, Welcome(sid=who.socket_id, pid=trail.pid))
 
     async def _was_here(self, auth: Mapping[str, object], token: str | None) -> bool:
@@ -96,10 +96,12 @@ class Login:
         if not any(isinstance(proof, str) for proof in proofs):
             return False
         try:
-            identity = await self._tokens.identify(token)
+            if not await self._recovery.vouches(await self._tokens.subject(token), *proofs):
+                return False
+            await self._tokens.identify(token)
         except TokenRefused:
             return False
-        return await self._recovery.vouches(identity.user_id, *proofs)
+        return True
 
     async def _count_attempt(self, socket: Socket) -> None:
         retry_after = await self._limits.connection(socket.handshake.address)
@@ -118,6 +120,7 @@ class Login:
         """Undo what was claimed for a client who is not let in."""
         delivery.leave_all(client)
         self._recovery.abandon(client.trail)
+        self._clients.discard(client)
 
     def _record(self, socket: Socket, kind: ConnectionEventType, code: str) -> None:
         log.debug("a connection of %s is refused: %s", socket.handshake.address, code)
@@ -140,41 +143,47 @@ class Login:
         if not isinstance(pid, str):
             return None
         try:
-            identity = await self._tokens.identify(token)
-            who = _connection(socket, identity, socket.id)
-            session = await self._recovery.find_pid(who, pid)
+            session = await self._recovery.find_pid(await self._tokens.subject(token), pid)
             if session is None:
                 return None
-            await self._clients.wait_ended(session.socket_id)
-            resumed = await self._recovery.resume(session, {}, None)
+            identity = await self._tokens.identify(token)
         except TokenRefused:
-            return None
-        # Messages that it has, or has missed, may not be those that are stored now.
-        if resumed.reset:
             return None
         who = _connection(socket, identity, session.socket_id)
         client = Client(socket, who, self._recovery.begin(who, offer_pid=False), identity.expires_at)
-        client.trail.pid = pid
-        replay = None
+        entrance = None
         try:
-            replay = await self._replay(client, resumed, delivery, auth.get("offset"))
+            await self._clients.add(client)
+            entrance = await self._take_up(client, pid, delivery, auth.get("offset"))
         finally:
-            if replay is None:
+            if entrance is None:
                 self._give_back(client, delivery)
-        if replay is None:
-            return None
-        self._recovery.continue_(client.trail, resumed)
-        return Entrance(client, Welcome(session.socket_id, pid), resumed, replay)
+        return entrance
 
-    async def _replay(
-        self, client: Client, resumed: Resumed, delivery: Delivery, offset: object
-    ) -> list[MessageNew] | None:
-        """Hold the rooms of before, and read what was missed. None: it cannot be continued without a gap."""
+    async def _take_up(self, client: Client, pid: str, delivery: Delivery, offset: object) -> Entrance | None:
+        """Let a client go on where the one before it, which is gone by now, left off."""
+        session = await self._recovery.find_pid(client.who.user_id, pid)
+        if session is None or session.socket_id != client.who.socket_id:
+            return None
         after_position = delivery.parse_offset(offset)
         if after_position is None and offset is not None:
             return None
-        upto = {chat_id: await delivery.hold(client, chat_id) for chat_id in resumed.positions}
-        return await self._recovery.backlog.replay(resumed.positions, upto, after_position)
+        while True:
+            revocations = client.revocations
+            resumed = await self._recovery.resume(session, {}, None)
+            upto = {chat_id: await delivery.hold(client, chat_id) for chat_id in resumed.positions}
+            if revocations == client.revocations:
+                break
+            delivery.leave_all(client)
+        # Messages that it has, or has missed, may not be those that are stored now.
+        if resumed.reset:
+            return None
+        replay = await self._recovery.backlog.replay(resumed.positions, upto, after_position)
+        if replay is None:
+            return None
+        client.trail.pid = pid
+        self._recovery.continue_(client.trail, within(client.rooms, resumed))
+        return Entrance(client, Welcome(session.socket_id, pid), replay)
 
 
 def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:

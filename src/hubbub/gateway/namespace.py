@@ -15,7 +15,7 @@ from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
 from hubbub.gateway.dispatch import Dispatch
 from hubbub.gateway.expiry import Expiry
-from hubbub.gateway.handlers import Parts
+from hubbub.gateway.handlers import Parts, enter_room
 from hubbub.gateway.login import Entrance, Login
 from hubbub.socketio import Ack, Socket, Welcome
 
@@ -56,10 +56,13 @@ class ChatNamespace:
         entrance = self._entering.pop(socket)
         client = entrance.client
         socket.data = client
-        self._clients.add(client)
+        client.is_in = True
+        if client.is_over:
+            client.end()
         self._expiry.watch(client)
         for telling in entrance.replay:
-            socket.send(self._delivery.encode_message(telling))
+            if telling.message.chat_id in client.rooms:  # else it was lost meanwhile
+                socket.send(self._delivery.encode_message(telling))
         self._delivery.release(client, list(client.rooms))
         log.debug("user %r connected from %s as %s", client.who.user_id, client.who.address, socket.id)
         self._parts.monitoring.connected(client.who, socket.session.transport)
@@ -95,10 +98,16 @@ class ChatNamespace:
         online = await self._parts.presence.connected(client.who)
         client.socket.emit(online.event, online)
         for chat_id in list(client.rooms):
-            await self._parts.rooms.enter(client.who, chat_id)
+            await enter_room(self._parts.rooms, client, chat_id)
 
     async def _clear(self, client: Client, reason: str) -> None:
         """Clear away everything about a client, whatever fails on the way."""
+        try:
+            await self._give_up(client, reason)
+        finally:
+            self._clients.discard(client)
+
+    async def _give_up(self, client: Client, reason: str) -> None:
         who, rooms = client.who, list(client.rooms)
         log.debug("user %r from %s, %s, is gone: %s", who.user_id, who.address, who.socket_id, reason)
         self._expiry.forget(client)
@@ -112,9 +121,6 @@ class ChatNamespace:
             await self._attempt(self._parts.rooms.leave(client.who, chat_id))
         await self._attempt(self._parts.presence.disconnected(client.who))
         self._parts.monitoring.disconnected(client.who, reason, client.socket.session.transport)
-        self._clients.discard(client)
-        if client.ended is not None:
-            client.ended.set()
 
     async def _attempt(self, step: Coroutine[object, object, object]) -> None:
         try:
@@ -130,12 +136,13 @@ class ChatNamespace:
         """Act on what concerns sockets rather than goes to them."""
         if isinstance(telling, Expel):
             for client in list(self._clients.of_user(telling.user_id)):
+                client.revocations += 1
                 if telling.chat_id in client.rooms:
                     self._delivery.leave(client, telling.chat_id)
                     self._spawn(self._expel(client, telling.chat_id))
         elif isinstance(telling, CutOff):
             for client in list(self._clients.of_user(telling.user_id)):
-                client.socket.disconnect(close=True)
+                client.end()
 
     async def _expel(self, client: Client, chat_id: str) -> None:
         left = await self._parts.rooms.leave(client.who, chat_id)
