@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from argon2 import PasswordHasher
@@ -248,6 +249,10 @@ async def test_a_user_id_may_have_a_slash(site: Site) -> None:
     await site.tokens.identify(token)
     changed = await admin.done("PATCH", "/users/tenant/7", {"active": False})
     assert (changed["id"], changed["active"]) == ("tenant/7", False)
+    for user_id in ("tenant//7", "/tenant/7"):
+        await site.store.ensure_user(foreign_user(user_id))
+        changed = await admin.done("PATCH", f"/users/{quote(user_id, safe='')}", {"active": False})
+        assert changed["id"] == user_id
 
 
 def content(folder: Path) -> bytes:

@@ -1,6 +1,8 @@
 """Routes of accounts: registering, logging in, and what admins do with users."""
 
-from litestar import Router, get, patch, post
+from typing import Any
+
+from litestar import Request, Router, get, patch, post
 from litestar.openapi.spec import SecurityRequirement
 from litestar.params import JSONBody
 
@@ -9,7 +11,7 @@ from hubbub.contract import rest
 from hubbub.contract.values import iso
 from hubbub.http.bodies import Body
 from hubbub.http.failures import documented
-from hubbub.http.places import AccountsPart, Address, Cursor, Limit, LoginName, UserId, Who
+from hubbub.http.places import AccountsPart, Address, Cursor, Limit, LoginName, UserId, Who, named_user
 
 OPEN: list[SecurityRequirement] = [{}]
 
@@ -99,11 +101,15 @@ async def add_user(data: JSONBody[rest.NewUser], who: Who, accounts: AccountsPar
     responses=documented(400, 401, 403, 404, 409),
 )
 async def change_user(
-    data: JSONBody[rest.UserChange], who: Who, accounts: AccountsPart, user_id: UserId
+    data: JSONBody[rest.UserChange],
+    who: Who,
+    accounts: AccountsPart,
+    user_id: UserId,  # noqa: ARG001 - for the OpenAPI document; `named_user` reads it exactly
+    request: Request[Any, Any, Any],
 ) -> rest.UserDetails:
     """Answer with the changed user."""
     check_server_admin(who)
-    return await accounts.change(user_id.removeprefix("/"), data)
+    return await accounts.change(named_user(request, "/users/"), data)
 
 
 auth = Router("/auth", route_handlers=[register, log_in, refresh, me], tags=["Accounts"])

@@ -1,14 +1,14 @@
 """Routes of chats, their participants and their history."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response, Router, delete, get, patch, post
+from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 
 from hubbub.contract import rest
 from hubbub.http.bodies import Body
 from hubbub.http.failures import documented
-from hubbub.http.places import After, Before, ChatId, ChatsPart, Cursor, Limit, UserId, Who
+from hubbub.http.places import After, Before, ChatId, ChatsPart, Cursor, Limit, UserId, Who, named_user
 
 CHAT = "/{chat_id:str}"
 
@@ -79,9 +79,15 @@ async def add_participant(
     summary="Remove a member (admins and moderators of the chat), or leave it",
     responses=documented(400, 401, 403, 404, 409, 429),
 )
-async def remove_participant(chat_id: ChatId, user_id: UserId, who: Who, chats: ChatsPart) -> None:
+async def remove_participant(
+    chat_id: ChatId,
+    user_id: UserId,  # noqa: ARG001 - for the OpenAPI document; `named_user` reads it exactly
+    who: Who,
+    chats: ChatsPart,
+    request: Request[Any, Any, Any],
+) -> None:
     """Answer with nothing once the membership has ended."""
-    await chats.remove(who, chat_id, user_id.removeprefix("/"))
+    await chats.remove(who, chat_id, named_user(request, "/participants/"))
 
 
 @get(

@@ -1,8 +1,10 @@
 """What routes ask for: parts of the chat, who asks, and parameters that many have."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import unquote
 
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter, SkipValidation
 
@@ -11,6 +13,16 @@ from hubbub.chat.chats import Chats
 from hubbub.chat.tokens import Identity
 from hubbub.contract.values import MAX_PAGE
 from hubbub.http.metrics import Metrics
+
+
+def named_user(request: Request[Any, Any, Any], behind: str) -> str:
+    """Return the id that the path has behind this part of it.
+
+    Ids of foreign tokens may hold slashes, two in a row too, which the router would fold into one.
+    """
+    raw: bytes = request.scope["raw_path"]
+    return unquote(raw.decode("latin-1").partition(behind)[2])
+
 
 Who = NamedDependency[Identity]
 AccountsPart = NamedDependency[Accounts]
