@@ -47,9 +47,11 @@ def _shift_cursor(by: int) -> None:
 def token_not_rotated() -> None:
     """A session has the same token for ever."""
 
-    def renew(self: Trail, spent_hash: bytes | None) -> None:
+    def renew(self: Trail, spent_hash: bytes | None) -> str:
         secret = hashlib.sha256(self.id.encode()).hexdigest()
-        self.keys = Keys(f"{self.id}.{secret}", hashed(secret), spent_hash)
+        token = f"{self.id}.{secret}"
+        self.keys = Keys(token, hashed(secret), spent_hash)
+        return token
 
     Trail.renew = renew  # type: ignore[method-assign]
 
@@ -63,10 +65,11 @@ def token_never_spent() -> None:
     spent: dict[str, set[bytes]] = {}
     renew = Trail.renew
 
-    def remembering(self: Trail, spent_hash: bytes | None) -> None:
-        renew(self, spent_hash)
+    def remembering(self: Trail, spent_hash: bytes | None) -> str:
+        token = renew(self, spent_hash)
         known = spent.setdefault(self.id, set())
         known |= {one for one in (self.keys.token_hash, spent_hash) if one is not None}
+        return token
 
     Trail.renew = remembering  # type: ignore[method-assign]
     Recovery.find.__globals__["_fits"] = fits
