@@ -122,7 +122,8 @@ class Soak:
 
     def _progress(self) -> Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
-        return Progress(*columns, console=self._console, transient=True)
+        off = not self._console.is_terminal
+        return Progress(*columns, console=self._console, transient=True, disable=off)
 
     def _report(self, name: str, history: History, violations: list[Violation]) -> None:
         with tempfile.NamedTemporaryFile(prefix="history-", suffix=".jsonl", delete=False) as file:
