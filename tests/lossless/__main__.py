@@ -115,7 +115,7 @@ class Soak:
         figures = count(run.history)
         self._totals.update(figures)
         self._totals["runs"] += 1
-        self._console.print(_line(run, figures, violations))
+        self._console.print(_line(run, figures, violations), soft_wrap=True)
         if violations:
             self._report(f"seed {run.plan.seed}", run.history, violations)
         return not violations
@@ -130,7 +130,8 @@ class Soak:
             path = Path(file.name)
         history.save(path)
         self._console.print(f"[red]{name}: {len(violations)} violations; the whole history is in {path}")
-        self._console.print(show(history.entries, violations), markup=False, highlight=False)
+        told = show(history.entries, violations)
+        self._console.print(told, markup=False, highlight=False, soft_wrap=True)
 
     def _sum_up(self) -> None:
         table = Table("", "in all", title=f"{self._totals.pop('runs')} runs, no violation")
