@@ -4,13 +4,14 @@ Each test holds the server at the worst moment, between the check and the room.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.inprocess import House, running
+from tests.faults.pauses import Pause
 from tests.harness.clients import Client, Json, settle
 from tests.harness.inbox import eventually
 from tests.harness.raw_client import RawSocket
@@ -24,28 +25,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A server in this process."""
     async with running(tmp_path) as house:
         yield house
-
-
-class Pause:
-    """A place in the server where the next one to come by waits until `go_on`."""
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self._owner, self._name = owner, name
-        self._original: Callable[..., Any] = getattr(owner, name)
-        self.reached = asyncio.Event()
-        self._may_go = asyncio.Event()
-        setattr(owner, name, self._wait)
-
-    async def _wait(self, *args: Any, **kwargs: Any) -> Any:
-        setattr(self._owner, self._name, self._original)
-        result = await self._original(*args, **kwargs)
-        self.reached.set()
-        await self._may_go.wait()
-        return result
-
-    def go_on(self) -> None:
-        """Let it pass."""
-        self._may_go.set()
 
 
 def recovery_pause(house: House, name: str) -> Pause:
@@ -79,12 +58,14 @@ async def hears_nothing(house: House, peer: Client, chat_id: str, socket: Client
     assert peer.seen("user:joined") == []
 
 
-async def test_removed_while_joining(house: House) -> None:
+@pytest.mark.parametrize("place", ["admit", "joined_info", "joined"])
+async def test_removed_while_joining(house: House, place: str) -> None:
     """Whoever is removed between the check of a join and the room is refused, and nothing is left behind."""
     chat_id, peer, user = await scene(house)
     client = await house.connect(user)
     peer.forget()
-    pause = Pause(house.built.chat.requests.rooms, "admit")
+    requests = house.built.chat.requests
+    pause = Pause(requests.recovery if place == "joined" else requests.rooms, place)
     joining = asyncio.create_task(client.request("join:chat", {"chatId": chat_id}))
     await pause.reached.wait()
     await house.rest.remove(peer.user, chat_id, user)
@@ -93,17 +74,18 @@ async def test_removed_while_joining(house: House) -> None:
     await hears_nothing(house, peer, chat_id, client)
 
 
-async def test_removed_while_the_join_is_stored(house: House) -> None:
-    """The same, when it happens while the joined room is being stored."""
+async def test_removed_while_being_shown_to_the_room(house: House) -> None:
+    """One who was shown already is seen to leave again."""
     chat_id, peer, user = await scene(house)
     client = await house.connect(user)
-    peer.forget()
-    pause = Pause(house.built.chat.requests.recovery, "joined")
+    pause = Pause(house.built.chat.requests.rooms, "enter")
     joining = asyncio.create_task(client.request("join:chat", {"chatId": chat_id}))
     await pause.reached.wait()
     await house.rest.remove(peer.user, chat_id, user)
     pause.go_on()
     assert (await joining)["message"] == NO_CHAT
+    await peer.wait("user:left", userId=user.id)
+    peer.forget()
     await hears_nothing(house, peer, chat_id, client)
 
 
@@ -119,6 +101,27 @@ async def test_joining_while_somebody_else_is_removed(house: House) -> None:
     await house.rest.remove(peer.user, chat_id, other)
     pause.go_on()
     await joining
+    await peer.say(chat_id, "hello")
+    await client.wait("message:new", content="hello")
+
+
+async def test_joining_again_while_another_chat_is_lost(house: House) -> None:
+    """Whoever is in a room stays in it: nothing said meanwhile is missed, and nobody is told of a join."""
+    chat_id, peer, user = await scene(house)
+    other_id = await house.rest.chat(peer.user, user)
+    client = await house.connect(user)
+    await client.join(chat_id)
+    client.forget()
+    pause = Pause(house.built.chat.requests.rooms, "admit")
+    joining = asyncio.create_task(client.join(chat_id))
+    await pause.reached.wait()
+    await house.rest.remove(peer.user, other_id, user)
+    again = Pause(house.built.chat.requests.rooms, "admit")
+    again.go_on()
+    pause.go_on()
+    await joining
+    assert not again.reached.is_set()
+    assert client.seen("room:joined") == []
     await peer.say(chat_id, "hello")
     await client.wait("message:new", content="hello")
 
@@ -156,7 +159,25 @@ async def test_removed_while_recovering(house: House, place: str) -> None:
     await hears_nothing(house, peer, chat_id, client)
 
 
-@pytest.mark.parametrize("place", ["resume", "replay"])
+async def test_others_who_are_removed_hold_up_nobody(house: House) -> None:
+    """A recovery is checked once more for what its own user loses, not for what others do."""
+    chat_id, peer, user = await scene(house)
+    token, _ = await away(house, peer, chat_id, user)
+    other = new_user("other")
+    await house.rest.add(peer.user, chat_id, other)
+    client = await house.connect(user)
+    first = recovery_pause(house, "resume")
+    recovering = asyncio.create_task(client.done("connection:recover", {"recoveryToken": token}))
+    await first.reached.wait()
+    again = recovery_pause(house, "resume")
+    again.go_on()
+    await house.rest.remove(peer.user, chat_id, other)
+    first.go_on()
+    assert (await recovering)["session"]["rooms"] == [chat_id]
+    assert not again.reached.is_set()
+
+
+@pytest.mark.parametrize("place", ["find_pid", "resume", "replay"])
 async def test_removed_while_state_recovery_lets_in(house: House, place: str) -> None:
     """State recovery leaves the chat out as well."""
     chat_id, peer, user = await scene(house)
@@ -227,3 +248,14 @@ async def test_a_heartbeat_from_before_the_answer(house: House) -> None:
     other = await house.connect(user)
     answer = await other.refused("connection:recover", {"recoveryToken": newer})
     assert answer["message"] == "Invalid recovery token"
+
+
+async def test_a_blocked_address_makes_no_users(tmp_path: Path) -> None:
+    """A private id and a recovery token that are nobody's lift no limit and leave no trace of the user."""
+    async with running(tmp_path, connection_rate="1/5m") as house:
+        await house.connect(new_user())
+        stranger = new_user()
+        socket = house.raw()
+        await socket.open({"token": stranger.token(), "pid": "x", "recoveryToken": "x.y"})
+        assert "RATE_LIMITED" in await socket.inbox.wait("44")
+        assert await house.built.store.user(stranger.id) is None

@@ -99,7 +99,7 @@ class Handlers:
             view = await self._parts.rooms.admit(client.who, request.chat_id)
             again = request.chat_id in client.rooms
             last_seq = await self._delivery.enter(client, request.chat_id)
-            if revocations == client.revocations:
+            if again or revocations == client.revocations:
                 break
             # The membership may have ended before the socket was in the room.
             self._delivery.leave(client, request.chat_id)
