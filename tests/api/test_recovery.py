@@ -320,3 +320,26 @@ async def test_old_socket_still_there(world: World) -> None:
     await new.wait("message:new", seq=2)
     await settle(new)
     assert [message["seq"] for message in new.seen("message:new")] == [2]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_one_token_on_two_sockets(world: World, at_once: bool) -> None:
+    """Both are given the same new token. The session is that of one; the other has none until it asks."""
+    user, _, chat_id, token = await left_behind(world)
+    first, second = await world.connect_all(user, user)
+    if at_once:
+        answers = list(await asyncio.gather(recover(first, token), recover(second, token)))
+    else:
+        answers = [await recover(first, token), await recover(second, token)]
+    (fresh,) = {answer["session"]["recoveryToken"] for answer in answers}
+    assert fresh != token
+    infos = [(await client.done("connection:session-info"))["sessionInfo"] for client in (first, second)]
+    assert sorted((info["recoveryToken"] for info in infos), key=str) == sorted([None, fresh], key=str)
+    assert [info["rooms"] for info in infos] == [[chat_id]] * 2
+
+    alone = first if infos[0]["recoveryToken"] is None else second
+    own = await create(alone)
+    assert own.partition(".")[0] != fresh.partition(".")[0]
+    for good in (fresh, own):
+        third = await world.connect(user)
+        assert (await recover(third, good))["session"]["rooms"] == [chat_id]

@@ -3,10 +3,12 @@
 import asyncio
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from hubbub.chat.chats import LAST_ADMIN
+from hubbub.store import records
 from tests.http.site import Caller, Site
 
 HIDDEN = "Chat not found or access denied"
@@ -194,6 +196,23 @@ async def test_removing_members(site: Site) -> None:
     assert failure["message"] == "User is not a member of this chat"
     await eve.done("DELETE", f"{path}/{eve.id}")
     assert site.take_kinds() == [f"expel {eve.id}", "room:info"]
+
+
+async def test_removing_a_member_whose_id_has_slashes(site: Site) -> None:
+    """Of ids that differ in their slashes only, the one that was named is removed."""
+    ann = await site.user("ann")
+    chat = await ann.chat()
+    path = f"/chats/{chat}/participants"
+    ids = ["a/b", "a//b", "/a/b", "a/b/"]
+    for user_id in ids:
+        await site.store.ensure_user(
+            records.User(id=user_id, username=user_id, email=None, role="user", active=True, created_at=1)
+        )
+        await ann.done("POST", path, {"userId": user_id})
+    site.take_told()
+    for user_id in reversed(ids):
+        await ann.done("DELETE", f"{path}/{quote(user_id, safe='')}")
+        assert site.take_kinds() == [f"expel {user_id}", "room:info"]
 
 
 async def test_moderators_do_not_remove_admins(site: Site) -> None:

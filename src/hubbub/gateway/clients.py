@@ -1,4 +1,4 @@
-"""The connected clients of this node, by socket and by user."""
+"""The connected clients of this node, by socket and by user (docs/life-of-a-message.md)."""
 
 import asyncio
 from collections.abc import Collection
