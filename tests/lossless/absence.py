@@ -22,8 +22,7 @@ QUEUE: Final = 500
 """What `connection:recover` hands over at most."""
 
 POLLING_FIRST: Final = ["polling", "websocket"]
-BEATS: Final = {"ping_interval": "500ms", "ping_timeout": "1s"}
-NO_STATE_RECOVERY: Final = {**BEATS, "state_recovery_window": "0s"}
+NO_STATE_RECOVERY: Final = {"state_recovery_window": "0s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Case:
     """How the client comes back, and what happens besides. `seen` messages reach it before it goes."""
 
     way: Way
-    settings: dict[str, str] = field(default_factory=lambda: BEATS)
+    settings: dict[str, str] = field(default_factory=dict)
     transports: list[str] = field(default_factory=lambda: POLLING_FIRST)
     seen: int = 3
     idles: bool = False
@@ -57,7 +56,9 @@ CASES: Final[dict[str, Case]] = {
 async def miss(case: Case, folder: Path, seconds: float) -> tuple[History, list[Violation]]:
     """Play a case with an absence of so many seconds, and judge it."""
     window = seconds + 3
-    settings = case.settings | ({"state_recovery_window": f"{window:g}s"} if case.idles else {})
+    settings = case.settings | _beats(seconds)
+    if case.idles:
+        settings["state_recovery_window"] = f"{window:g}s"
     async with Arena(folder, settings={"max_outbox_bytes": "4194304", **settings}) as arena:
         scene = Scene(arena)
         await scene.open()
@@ -70,6 +71,11 @@ async def miss(case: Case, folder: Path, seconds: float) -> tuple[History, list[
         await arena.settle(SETTLING)
         violations = await arena.judge()
         return arena.history, [*violations, *_expected(case, arena.history, client.session.role.name)]
+
+
+def _beats(seconds: float) -> dict[str, str]:
+    """Heartbeats of which the client misses one for long enough to know that it is gone, and no others."""
+    return {"ping_interval": f"{1000 * seconds / 6:.0f}ms", "ping_timeout": f"{1000 * seconds / 3:.0f}ms"}
 
 
 async def _be_absent(scene: Scene, case: Case, client: Actor, peer: Actor, seconds: float) -> None:

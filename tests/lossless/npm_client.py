@@ -59,15 +59,20 @@ class NpmSession(Session):
     async def _live(self) -> None:
         while True:
             await self._connected.wait()
-            await self.arrive(continued=self._continued)
-            await self._gone.wait()
+            gone = self._gone
+            try:
+                await self.arrive(continued=self._continued)
+            except LinkLost:
+                if not gone.is_set():
+                    raise
+            await gone.wait()
 
     def heard(self, name: str, args: list[Any]) -> None:
         """Called for each event of the client."""
         if name == "$connect":
             self._continued = args[0]["recovered"]
             self.opened(continued=self._continued, by_offset=self._has_offset)
-            self._gone.clear()
+            self._gone = asyncio.Event()
             self._connected.set()
         elif name == "$disconnect":
             self._disconnected(args[0])
