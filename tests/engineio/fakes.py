@@ -23,6 +23,9 @@ class FakeWire:
     def flush(self) -> None:
         self.calls.append("flush")
 
+    def push(self, frames: bytes) -> None:
+        self.calls.append("push")
+
     def release(self) -> None:
         self.calls.append("release")
 

@@ -11,6 +11,8 @@ from tests.engineio.harness import eventually
 class Woken:
     """A session that counts its flushes."""
 
+    write = None
+
     def __init__(self) -> None:
         self.flushes = 0
 

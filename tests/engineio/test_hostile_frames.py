@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from hubbub.engineio import closing, prepare_text
+from hubbub.engineio.frames import MAX_FRAGMENTS
 from hubbub.engineio.session import IDLE_FRAMES
-from hubbub.engineio.websocket import _MAX_FRAGMENTS
 from tests.engineio.harness import (
     BINARY,
     CLOSE_FRAME,
@@ -153,7 +153,7 @@ async def test_endless_fragments(payload: bytes) -> None:
     """Fragments are counted, since the size limit does not end empty ones (93)."""
     async with running() as server:
         client = await Socket.open(server.port)
-        client.write(frame(TEXT, b"4", fin=False) + frame(0, payload, fin=False) * (_MAX_FRAGMENTS - 1))
+        client.write(frame(TEXT, b"4", fin=False) + frame(0, payload, fin=False) * (MAX_FRAGMENTS - 1))
         client.write(frame(PING_FRAME))
         assert await client.frame() == (PONG_FRAME, b"")
         client.write(frame(0, payload, fin=False) * 2)

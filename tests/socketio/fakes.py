@@ -24,6 +24,8 @@ class FakeSession:
         self.flusher = flusher or Flusher()
         self.handshake = Handshake(address, "websocket", 0.0)
         self.app: object = None
+        # Never empty: whatever is sent to many of them comes by `send_all`.
+        self.outbox: tuple[None, ...] = (None,)
         self.sent: list[str | bytes] = []
         self.reason: CloseReason | None = None
         self.reading = True
@@ -35,7 +37,7 @@ class FakeSession:
             wire = packet.packet.decode()
             self.sent.append(wire[1:] if wire.startswith("4") else base64.b64decode(wire[1:]))
 
-    def send_all(self, packets: list[Prepared], size: int) -> None:
+    def send_all(self, packets: tuple[Prepared, ...], size: int) -> None:
         assert size == sum(packet.size for packet in packets)
         for packet in packets:
             self.send(packet)

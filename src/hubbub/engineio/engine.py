@@ -42,7 +42,7 @@ class Engine:
         )
         self.sessions = Registry(config, application, self.timers, flusher)
         door = Door(config, self.sessions, refused)
-        self._parts = Parts(config, door, self.sessions, self.timers, flusher.frames)
+        self._parts = Parts(config, door, self.sessions, self.timers)
         self._polling = Polling(self._parts)
         self.flusher = flusher
         self.path = config.path

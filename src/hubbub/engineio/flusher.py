@@ -4,15 +4,19 @@
 What a room is sent during a turn is kept once, as its burst, and handed to the members' outboxes together: at
 the end of the turn, or before anything else is sent to anybody. So every session gets everything in the order
 of sending.
+
+The two loops here, `Flusher.send_all` and `Flusher._flush_slice`, are what a broadcast costs: they run once
+for each recipient, so they do the ordinary case by hand and leave every other one to the session.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from hubbub.engineio.packets import Prepared
+from hubbub.engineio.packets import Prepared, join_frames
 from hubbub.engineio.session import Session
+from hubbub.engineio.states import State
 
 # Flushing this many connections takes a few milliseconds; the rest waits for the next turn of the loop. Each
 # session keeps its own order, so slicing the flush changes none.
@@ -28,44 +32,17 @@ _LARGE = 200
 _LONGEST_WAIT = 0.002
 
 
-class FrameJoiner:
-    """Joins an outbox to what is written to a WebSocket.
-
-    The members of a room mostly have the same packets in their outboxes, so the last result is kept for the
-    next one.
-    """
-
-    def __init__(self) -> None:
-        self._packets: list[Prepared] = []
-        self._joined = b""
-
-    def join(self, packets: list[Prepared]) -> bytes:
-        """The packets' frames in one piece. The list must not change afterwards."""
-        if len(packets) == 1:
-            return packets[0].frame
-        if packets is not self._packets and packets != self._packets:
-            self._joined = b"".join([packet.frame for packet in packets])
-            self._packets = packets
-        return self._joined
-
-    def clear(self) -> None:
-        """Let go of the last result."""
-        self._packets = []
-        self._joined = b""
-
-
 class Burst(Protocol):
     """Packets for many sessions that are not in the outboxes yet."""
 
     def spread(self) -> None:
-        """Put them there, by `Session.send_all`."""
+        """Put them there, by `Flusher.send_all`."""
 
 
 class Flusher:
     """Collects the sessions with something to send. Use on the event loop's thread only."""
 
     def __init__(self) -> None:
-        self.frames = FrameJoiner()
         # At most one: another one, or a packet for a single session, makes it spread first.
         self.burst: Burst | None = None
         self._ready: deque[Session] = deque()
@@ -80,6 +57,20 @@ class Flusher:
         """Flush the session at the end of this turn."""
         self._ready.append(session)
         if not self._scheduled:
+            self._schedule()
+
+    def send_all(self, sessions: Collection[Session], packets: tuple[Prepared, ...]) -> None:
+        """Queue packets for all of these sessions, which will share them. Never calls back."""
+        size = sum([packet.size for packet in packets])
+        is_open, ready = State.OPEN, self._ready
+        for session in sessions:
+            if session.outbox or session.state is not is_open:
+                session.send_all(packets, size)
+            else:
+                session.outbox = packets
+                session.queued = size
+                ready.append(session)
+        if ready and not self._scheduled:
             self._schedule()
 
     def gather(self, burst: Burst) -> None:
@@ -123,11 +114,32 @@ class Flusher:
         self.spread()
         ready = self._ready
         try:
-            for _ in range(min(len(ready), _SLICE)):
-                ready.popleft().flush()
+            self._flush_slice(min(len(ready), _SLICE))
         finally:
             self._scheduled = bool(ready)
             if self._scheduled:
                 asyncio.get_running_loop().call_soon(self._flush)
-            else:
-                self.frames.clear()
+
+    def _flush_slice(self, count: int) -> None:
+        """Write what is queued. The members of a room mostly have the same, which is joined once."""
+        joined: Sequence[Prepared] = ()
+        frames = b""
+        take = self._ready.popleft
+        for _ in range(count):
+            session = take()
+            write = session.write
+            if write is None:
+                session.flush()
+                continue
+            packets = session.outbox
+            if packets is not joined and packets != joined:
+                frames = join_frames(packets)
+                joined = packets
+            session.outbox = ()
+            session.queued = 0
+            try:
+                sent = write(frames) if packets else len(frames)
+            except OSError:  # it is full, or the connection broken: the transport finds out which
+                sent = 0
+            if sent < len(frames):
+                session.wire.push(frames[sent:])

@@ -7,7 +7,7 @@ transport.
 
 import base64
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SEPARATOR = "\x1e"
 
@@ -72,6 +72,11 @@ def prepare_binary(data: bytes) -> Prepared:
 def prepare_control(kind: str, data: str = "") -> Prepared:
     """Encode a packet of any other type."""
     return Prepared(_frame(_TEXT_FRAME, (kind + data).encode()))
+
+
+def join_frames(packets: Sequence[Prepared]) -> bytes:
+    """The packets' WebSocket frames in one piece."""
+    return packets[0].frame if len(packets) == 1 else b"".join([packet.frame for packet in packets])
 
 
 def encode_payload(packets: Iterable[Prepared]) -> bytes:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door
-from hubbub.engineio.flusher import FrameJoiner
 from hubbub.engineio.registry import Registry
 from hubbub.engineio.timers import Timers
 
@@ -17,4 +16,3 @@ class Parts:
     door: Door
     registry: Registry
     timers: Timers
-    frames: FrameJoiner

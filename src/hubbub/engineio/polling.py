@@ -78,6 +78,9 @@ class PollingWire:
         """Let the held GET take the outbox."""
         self._wake()
 
+    def push(self, frames: bytes) -> None:
+        """Not called: sessions that poll have no `write`."""
+
     def release(self) -> None:
         """Let the held GET end, with a NOOP if there is nothing else."""
         self._wake()
@@ -114,13 +117,13 @@ class PollingWire:
     def payload(self) -> bytes | None:
         """What a GET is answered now; None: nothing yet."""
         session = self.session
-        packets = [] if session.wire is not self else session.take(_MAX_PACKETS, self._max_bytes)
+        packets = () if session.wire is not self else session.take(_MAX_PACKETS, self._max_bytes)
         if self._farewell is not None and not packets:
             # In an answer of its own: clients act on it before they hand on what came with it.
-            packets.append(self._farewell)
+            packets = (self._farewell,)
             session.end()
         elif not packets and (session.wire is not self or session.upgrading is Upgrading.PROBED):
-            packets.append(NOOP_PACKET)
+            packets = (NOOP_PACKET,)
         return encode_payload(packets) if packets else None
 
     def remember(self, query: str, payload: bytes) -> None:

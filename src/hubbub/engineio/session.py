@@ -7,7 +7,7 @@ the end of the event loop's turn. Time comes in by `heartbeat(now)`.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hubbub.engineio import closing
@@ -103,14 +103,13 @@ class Session:
         "_max_bytes",
         "_max_packets",
         "_opened",
-        "_queued",
-        "_shared",
         "_turn",
         "app",
         "candidate",
         "handshake",
         "outbox",
         "posting",
+        "queued",
         "reading",
         "reason",
         "sid",
@@ -119,6 +118,7 @@ class Session:
         "timer_slot",
         "upgrading",
         "wire",
+        "write",
     )
 
     def __init__(self, sid: str, handshake: Handshake, host: Host, wire: Wire, now: float) -> None:
@@ -138,12 +138,13 @@ class Session:
         self.candidate: Wire | None = None
         self.upgrading = Upgrading.NONE
 
-        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames. A `_shared`
-        # list is copied before it is changed.
-        self.outbox: list[Prepared] = []
-        self._shared = False
+        # Outgoing: packets not yet handed to the transport, and their size as WebSocket frames. A tuple is
+        # shared with other sessions, a list is its own. `write` sends frames, as many bytes as it can, while
+        # the wire is a WebSocket with nothing in the way; when it is None, `flush` knows what to do.
+        self.outbox: Sequence[Prepared] = ()
+        self.queued = 0
+        self.write: Callable[[bytes], int] | None = None
         self._turn = host.flusher
-        self._queued = 0
         self._max_bytes = host.config.max_outbox_bytes
         self._max_packets = host.config.max_outbox_packets
 
@@ -171,7 +172,7 @@ class Session:
     @property
     def backlog(self) -> int:
         """Bytes sent that have not left this process."""
-        return self._queued + self.wire.buffered
+        return self.queued + self.wire.buffered
 
     def send(self, packet: Prepared) -> None:
         """Queue a packet; it leaves at the end of the loop's turn, in order. Never blocks, never raises.
@@ -185,38 +186,30 @@ class Session:
         outbox = self.outbox
         if not outbox:
             self._host.wake(self)
-        elif self._queued > self._max_bytes or len(outbox) >= self._max_packets:
-            self._discard()
-            self.close(closing.SLOW_READER)
+            self.outbox = [packet]
+        elif self._is_slow():
             return
-        if self._shared:
-            outbox = self.outbox = outbox.copy()
-            self._shared = False
-        outbox.append(packet)
-        self._queued += packet.size
+        elif isinstance(outbox, list):
+            outbox.append(packet)
+        else:
+            self.outbox = [*outbox, packet]
+        self.queued += packet.size
 
-    def send_all(self, packets: list[Prepared], size: int) -> None:
-        """Queue a burst's packets, of `size` bytes in all, as `send` would one by one.
-
-        The list is shared by all sessions that get it: nobody may change it.
-        """
+    def send_all(self, packets: tuple[Prepared, ...], size: int) -> None:
+        """Queue packets of `size` bytes in all, as `send` would one by one; other sessions get the same."""
         if self.state is not State.OPEN:
             return
         outbox = self.outbox
         if not outbox:
             self._host.wake(self)
             self.outbox = packets
-            self._shared = True
-        elif self._queued > self._max_bytes or len(outbox) >= self._max_packets:
-            self._discard()
-            self.close(closing.SLOW_READER)
+        elif self._is_slow():
             return
-        elif self._shared:
-            self.outbox = outbox + packets
-            self._shared = False
-        else:
+        elif isinstance(outbox, list):
             outbox += packets
-        self._queued += size
+        else:
+            self.outbox = [*outbox, *packets]
+        self.queued += size
 
     def close(self, reason: CloseReason = closing.FORCED_CLOSE) -> None:
         """End the session once what is queued has been sent. Does nothing when it is ending already."""
@@ -225,6 +218,7 @@ class Session:
         if self.state is State.OPEN:
             self.state = State.CLOSING
             self.reason = reason
+            self.write = None
             self._host.wake(self)
 
     def pause_reading(self) -> None:
@@ -282,7 +276,7 @@ class Session:
         if self._idle_frames > IDLE_FRAMES:
             self.fail(closing.FLOODING)
 
-    def take(self, max_packets: int, max_bytes: int) -> list[Prepared]:
+    def take(self, max_packets: int, max_bytes: int) -> Sequence[Prepared]:
         """Remove packets from the front of the outbox: at least one, then as many as stay within both
         limits.
         """
@@ -293,11 +287,10 @@ class Session:
                 break
             count += 1
         taken, self.outbox = self.outbox[:count], self.outbox[count:]
-        self._shared = False
-        self._queued -= sum(packet.size for packet in taken)
+        self.queued -= sum(packet.size for packet in taken)
         return taken
 
-    def take_all(self) -> list[Prepared]:
+    def take_all(self) -> Sequence[Prepared]:
         """Empty the outbox."""
         taken = self.outbox
         self._discard()
@@ -336,6 +329,7 @@ class Session:
         if self.state in (State.OPEN, State.CLOSING):
             self.state = State.DRAINING
             self.reason = self.reason or reason
+            self.write = None
             self._discard()
             self._drop_candidate()
             self.wire.drop(reason)
@@ -373,10 +367,17 @@ class Session:
         else:
             self.count_idle_frame()
 
+    def _is_slow(self) -> bool:
+        """Close a client that is too far behind."""
+        if self.queued <= self._max_bytes and len(self.outbox) < self._max_packets:
+            return False
+        self._discard()
+        self.close(closing.SLOW_READER)
+        return True
+
     def _discard(self) -> None:
-        self.outbox = []
-        self._shared = False
-        self._queued = 0
+        self.outbox = ()
+        self.queued = 0
 
     def _drop_candidate(self) -> None:
         if self.candidate is not None:

@@ -2,41 +2,40 @@
 """The WebSocket driver: an asyncio protocol that uvicorn hands each upgraded connection to.
 
 `connection_made` and `data_received(upgrade request)` come from uvicorn's HTTP protocol, frames straight from
-the transport afterwards. Bytes go through the `websockets` library's sans-I/O parser; what it understands
-goes to the session, and the session's outbox is written as ready-made frames, one `write` a turn.
+the transport afterwards. What `frames.FrameReader` understands of them goes to the session, and the session's
+outbox is written as ready-made frames, one `write` a turn.
 """
 
 import asyncio
-import logging
+import socket
 from enum import Enum
 from time import monotonic
 from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
-from websockets.exceptions import PayloadTooBig
-from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, SEND_EOF
-from websockets.server import ServerProtocol
+from websockets.protocol import SEND_EOF
 
 from hubbub.engineio import closing, upgrade
 from hubbub.engineio.closing import CloseReason
+from hubbub.engineio.frames import FrameReader, Incoming
 from hubbub.engineio.handshake import accept_upgrade, open_packet
-from hubbub.engineio.packets import PacketError
+from hubbub.engineio.packets import PacketError, join_frames
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
 from hubbub.engineio.requests import Request, fold_headers
 from hubbub.engineio.session import Session
-
-# The parser tells of each connection; only its own failures are worth a line.
-_parser_log = logging.getLogger(f"{__name__}.parser")
-_parser_log.setLevel(logging.WARNING)
+from hubbub.engineio.states import State
 
 # Bytes parsed at a time, so that a paused session or a flood is noticed before all that arrived is parsed.
 _SLICE = 16_384
 
-# Fragments of one message. Fragments may be empty, so the size limit alone does not end them.
-_MAX_FRAGMENTS = 4096
+_ENDS = {
+    Incoming.CLOSE: closing.TRANSPORT_CLOSE,
+    Incoming.BROKEN: closing.TRANSPORT_ERROR,
+    Incoming.TOO_BIG: closing.TOO_BIG,
+    Incoming.FLOOD: closing.FLOODING,
+}
 
 
 class Phase(Enum):
@@ -57,13 +56,13 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_connections",
-        "_fragments",
         "_held",
-        "_parser",
         "_parts",
         "_paused",
         "_phase",
+        "_reader",
         "_session",
+        "_socket",
         "_transport",
         "timer_slot",
     )
@@ -76,18 +75,19 @@ class WebSocket(asyncio.Protocol):
         self._parts = parts
         # Typed by uvicorn as its own protocol classes only.
         self._connections = cast("set[object]", server_state.connections)
-        self._parser: ServerProtocol | None = None
+        self._reader: FrameReader | None = None
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._phase = Phase.HANDSHAKE
         self.timer_slot = -1
 
-        # Incoming: frames of an unfinished message; bytes kept back while the session's reading is paused.
-        self._fragments: list[Frame] = []
+        # Incoming: bytes kept back while the session's reading is paused.
         self._held = b""
 
-        # Outgoing: whether the transport asked for no more.
+        # Outgoing: whether the transport holds bytes that could not be written; the same socket that it has,
+        # to write to while it holds none.
         self._paused = False
+        self._socket: socket.socket | None = None
 
     # What uvicorn and the event loop call.
 
@@ -117,24 +117,28 @@ class WebSocket(asyncio.Protocol):
         self._phase = Phase.CLOSED
         self._connections.discard(self)
         self._parts.timers.cancel(self)
+        if self._socket is not None:
+            self._socket.detach()  # it is the transport's to close
         if session is not None and was_candidate:
             session.abandon_upgrade()
         elif session is not None:
             session.fail(closing.TRANSPORT_CLOSE)
         self._session = None
-        if self._parser is not None:
-            # A generator that refers to itself; without this it would wait for the garbage collector.
-            self._parser.parser.close()
+        if self._reader is not None:
+            self._reader.discard()
         self._parts.registry.sockets.discard(self)
         self._parts.registry.settle()
 
     def pause_writing(self) -> None:
-        """The transport's buffer is full: leave packets in the outbox, where they are bounded."""
+        """The transport holds unwritten bytes: leave packets in the outbox, where they are bounded."""
         self._paused = True
+        if self._session is not None:
+            self._session.write = None
 
     def resume_writing(self) -> None:
-        """The transport's buffer has emptied."""
+        """The transport has written everything."""
         self._paused = False
+        self._offer_write()
         if self._session is not None and self._session.outbox:
             self._parts.registry.wake(self._session)
 
@@ -157,7 +161,11 @@ class WebSocket(asyncio.Protocol):
         if self._session is not None and not self._paused:
             packets = self._session.take_all()
             if packets:
-                self._transport.write(self._parts.frames.join(packets))
+                self._transport.write(join_frames(packets))
+
+    def push(self, frames: bytes) -> None:
+        """Write what the socket did not take."""
+        self._transport.write(frames)
 
     def release(self) -> None:
         """Nothing is held on a WebSocket."""
@@ -180,13 +188,12 @@ class WebSocket(asyncio.Protocol):
         self._phase = Phase.CLOSING
         self._held = b""
         self._parts.timers.schedule(self, monotonic() + self._parts.config.close_timeout)
-        if self._parser is None:
+        if self._reader is None:
             self._transport.close()
             return
-        if self._parser.state is OPEN:
-            self._parser.send_close(reason.code, reason.name)
-            self._transport.resume_reading()
-        self._write_parsed(self._parser)
+        self._reader.close(reason.code, reason.name)
+        self._transport.resume_reading()
+        self._write_answers(self._reader)
 
     def pause_reading(self) -> None:
         """Stop reading from the connection."""
@@ -221,7 +228,7 @@ class WebSocket(asyncio.Protocol):
             self._refuse(outcome)
             return
         session = outcome.session
-        self._parser = ServerProtocol(state=OPEN, max_size=self._parts.config.max_payload, logger=_parser_log)
+        self._reader = FrameReader(self._parts.config.max_payload)
         if session is None:
             self._open(request, outcome.address)
             return
@@ -252,13 +259,31 @@ class WebSocket(asyncio.Protocol):
         self._phase = Phase.OPEN
         session = self._parts.registry.open(request, address, self, monotonic())
         self._session = session
+        self._find_socket()
         self._transport.write(accept_upgrade(request) + open_packet(session, self._parts.config).frame)
+        self._offer_write()
         session.opened()
+
+    def _find_socket(self) -> None:
+        """Share the transport's socket, and have the transport tell of every byte that it holds."""
+        found = self._transport.get_extra_info("socket")
+        if found is not None and self._transport.get_extra_info("sslcontext") is None:
+            self._socket = socket.socket(found.family, socket.SOCK_STREAM, 0, found.fileno())
+            self._transport.set_write_buffer_limits(high=0)
+
+    def _offer_write(self) -> None:
+        """Let the flusher write to the socket, as long as the transport has nothing to write before that."""
+        session = self._session
+        if self._socket is None or self._paused or session is None:
+            return
+        if session.wire is self and session.state is State.OPEN:
+            session.write = self._socket.send
 
     def _join(self, session: Session) -> None:
         """The WebSocket of an upgrade, spec section "Upgrade"."""
         self._phase = Phase.UPGRADING
         self._session = session
+        self._find_socket()
         self._parts.timers.schedule(self, monotonic() + self._parts.config.upgrade_timeout)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -287,48 +312,22 @@ class WebSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _feed(self, data: bytes) -> None:
-        parser = self._parser
-        if parser is None or parser.eof_sent:
+        reader = self._reader
+        if reader is None:
             return
-        parser.receive_data(data)
-        for frame in parser.events_received():
-            if isinstance(frame, Frame):
-                self._take_frame(frame)
-        if parser.writes:
-            self._write_parsed(parser)
-        if parser.parser_exc is not None:
-            self._end(
-                closing.TOO_BIG if isinstance(parser.parser_exc, PayloadTooBig) else closing.TRANSPORT_ERROR
-            )
-
-    def _take_frame(self, frame: Frame) -> None:
-        opcode = frame.opcode
-        if opcode is Opcode.TEXT and frame.fin:
-            self._take_text(frame.data)
-        elif opcode is Opcode.PING or opcode is Opcode.PONG:
-            if self._session is not None:
-                self._session.count_idle_frame()
-        elif opcode is Opcode.CLOSE:
-            self._end(closing.TRANSPORT_CLOSE)
-        elif opcode is Opcode.BINARY and frame.fin:
-            self._take_binary(bytes(frame.data))
-        else:
-            self._take_fragment(frame)
-
-    def _take_fragment(self, frame: Frame) -> None:
-        self._fragments.append(frame)
-        if frame.fin:
-            frames, self._fragments = self._fragments, []
-            data = b"".join([fragment.data for fragment in frames])
-            if frames[0].opcode is Opcode.TEXT:
-                self._take_text(data)
+        for kind, payload in reader.read(data):
+            if kind is Incoming.TEXT:
+                self._take_text(payload)
+            elif kind is Incoming.BINARY:
+                self._take_binary(payload)
+            elif kind is Incoming.IDLE:
+                if self._session is not None:
+                    self._session.count_idle_frame()
             else:
-                self._take_binary(data)
-        elif len(self._fragments) > _MAX_FRAGMENTS:
-            self._fragments = []
-            self._end(closing.FLOODING)
+                self._end(_ENDS[kind])
+        self._write_answers(reader)
 
-    def _take_text(self, data: bytes | bytearray | memoryview) -> None:
+    def _take_text(self, data: bytes) -> None:
         session = self._session
         if session is None or self._phase is Phase.CLOSING:
             return
@@ -355,6 +354,7 @@ class WebSocket(asyncio.Protocol):
             self._transport.write(answer.frame)
         else:
             self._phase = Phase.OPEN
+            self._offer_write()
             self._parts.timers.cancel(self)
 
     def _end(self, reason: CloseReason) -> None:
@@ -366,12 +366,10 @@ class WebSocket(asyncio.Protocol):
             session.abandon_upgrade()
             self.drop(reason)
 
-    def _write_parsed(self, parser: ServerProtocol) -> None:
-        """Write the parser's own frames: pongs, which are left out while the client does not read, and
-        closes.
-        """
-        writes = parser.data_to_send()
-        if not self._paused or self._phase is Phase.CLOSING:
-            self._transport.write(b"".join(writes))
-        if SEND_EOF in writes:
+    def _write_answers(self, reader: FrameReader) -> None:
+        """Write pongs, which are left out while the client does not read, and closes."""
+        answers = reader.answers()
+        if answers and (not self._paused or self._phase is Phase.CLOSING):
+            self._transport.write(b"".join(answers))
+        if SEND_EOF in answers:
             self._transport.close()

@@ -17,6 +17,9 @@ class Wire(Protocol):
     def flush(self) -> None:
         """Send as much of the session's outbox as the transport takes now."""
 
+    def push(self, frames: bytes) -> None:
+        """Send frames, or a rest of them, that the session's `write` did not take."""
+
     def release(self) -> None:
         """Let go of a held request, for an upgrade is under way."""
 

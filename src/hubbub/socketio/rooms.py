@@ -65,9 +65,11 @@ class Room(Generic[M]):
         """Hand the burst to the members' sessions. Called by the flusher."""
         burst, self._burst = self._burst, []
         if self.plain:
-            _fan_out(self.plain.values(), [prepared for packet in burst for prepared in packet.plain])
+            packets = tuple([prepared for packet in burst for prepared in packet.plain])
+            self._flusher.send_all(self.plain.values(), packets)
         if self.marked:
-            _fan_out(self.marked.values(), [prepared for packet in burst for prepared in packet.marked])
+            packets = tuple([prepared for packet in burst for prepared in packet.marked])
+            self._flusher.send_all(self.marked.values(), packets)
 
     def _settle(self) -> None:
         """Before the members change: what was sent until now is for those that there are."""
@@ -79,13 +81,6 @@ class Room(Generic[M]):
 
     def __len__(self) -> int:
         return len(self.plain) + len(self.marked)
-
-
-def _fan_out(sessions: Collection[Session], packets: list[Prepared]) -> None:
-    """The hot loop of a broadcast. `send_all` never calls back, so the members stay the same."""
-    size = sum([packet.size for packet in packets])
-    for session in sessions:
-        session.send_all(packets, size)
 
 
 def _send_apart(members: Mapping[M, Session], packets: tuple[Prepared, ...], skip: M) -> int:
