@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from hubbub.engineio import closing
-from hubbub.socketio import Ack, Socket
+from hubbub.socketio import Ack, Deferred, Socket
 from tests.socketio.fakes import Client, Recorder, eventually, make_server
 
 LIMIT = 64
@@ -38,11 +38,11 @@ class Deferring(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open: list[asyncio.Future[Sequence[object]]] = []
+        self.open: list[Deferred[Sequence[object]]] = []
         self.on_event = self._accept
 
     async def _accept(self, socket: Socket, name: str, args: list[object]) -> Ack:
-        self.open.append(asyncio.get_running_loop().create_future())
+        self.open.append(Deferred())
         return self.open[-1]
 
 
@@ -117,16 +117,16 @@ async def test_a_long_inbox_leaves_others_their_turn() -> None:
 
 
 async def test_deferred_acknowledgements() -> None:
-    """A future means accepted: the next event begins at once, each acknowledgement goes when it is known."""
+    """Deferred means accepted: the next event begins at once, acknowledgements go when they are known."""
     deferring = Deferring()
     client = Client(make_server({"/": deferring}))
     await client.enter()
     client.say('21["a"]', '22["b"]', '2["no ack wanted"]')
     await eventually(lambda: len(deferring.open) == 3)
-    deferring.open[1].set_result(["second"])
-    deferring.open[2].set_result(["nobody asked"])
+    deferring.open[1].settle(["second"])
+    deferring.open[2].settle(["nobody asked"])
     await eventually(lambda: client.session.sent)
-    deferring.open[0].set_result(["first"])
+    deferring.open[0].settle(["first"])
     await eventually(lambda: len(client.session.sent) == 2)
     assert client.session.sent == ['32["second"]', '31["first"]']
 
@@ -141,36 +141,43 @@ async def test_deferred_acknowledgements_fill_the_inbox() -> None:
     await asyncio.sleep(0)
     assert len(deferring.open) == LIMIT
     assert not client.session.reading
-    while len(deferring.open) < 100 or not deferring.open[-1].done():
-        for future in deferring.open:
-            if not future.done():
-                future.set_result([])
+    settled = 0
+    while settled < 100:
+        for deferred in deferring.open[settled:]:
+            deferred.settle([])
+            settled += 1
         await asyncio.sleep(0)
     await eventually(lambda: client.session.reading)
     await eventually(lambda: len(client.session.sent) == 100)
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda future: future.set_exception(LookupError("a defect")),
-        lambda future: future.set_result([object()]),
-    ],
-    ids=["an error", "an answer that is not JSON"],
-)
-async def test_a_deferred_acknowledgement_that_fails(
-    spoil: Callable[[asyncio.Future[Sequence[object]]], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is logged once, and the connection goes on."""
+async def test_a_deferred_acknowledgement_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """One that is not JSON is logged once, and the connection goes on."""
     deferring = Deferring()
     client = Client(make_server({"/": deferring}))
     await client.enter()
     client.say('21["a"]', '22["b"]')
     await eventually(lambda: len(deferring.open) == 2)
-    spoil(deferring.open[0])
-    deferring.open[1].set_result([])
+    deferring.open[0].settle([object()])
+    deferring.open[1].settle([])
     await eventually(lambda: client.session.sent == ["32[]"])
     assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def test_an_acknowledgement_that_is_known_at_once() -> None:
+    """A deferred one may be settled before anybody listens."""
+    application = Recorder()
+
+    async def answer(socket: Socket, name: str, args: list[object]) -> Ack:
+        deferred: Deferred[Sequence[object]] = Deferred()
+        deferred.settle([name])
+        return deferred
+
+    application.on_event = answer
+    client = Client(make_server({"/": application}))
+    await client.enter()
+    client.say('21["a"]')
+    await eventually(lambda: client.session.sent == ['31["a"]'])
 
 
 @pytest.mark.parametrize("error", [LookupError("a defect"), asyncio.CancelledError()], ids=repr)
@@ -229,17 +236,18 @@ async def test_the_servers_word_ends_at_once() -> None:
     assert slow.done == ["a"]
 
 
-async def test_an_idle_connection_owns_no_task_and_no_queue() -> None:
-    """Both are made by an event and gone after it."""
+async def test_an_idle_connection_owns_no_worker_and_no_queue() -> None:
+    """Both come with an event and are gone after it; however many connections, a worker is left for all."""
     server = make_server({"/": Recorder()})
-    client = Client(server)
-    await client.enter()
-    await eventually(lambda: not len(server._tasks))
-    client.say('21["a"]')
+    for _ in range(20):
+        client = Client(server)
+        await client.enter()
+        client.say('21["a"]')
+        assert client.connection._inbox._working
+        await eventually(lambda client=client: client.session.sent)  # type: ignore[misc]
+        await eventually(lambda client=client: not client.connection._inbox._working)  # type: ignore[misc]
+        assert client.connection._inbox._queue is None
     assert len(server._tasks) == 1
-    await eventually(lambda: client.session.sent)
-    await eventually(lambda: not len(server._tasks))
-    assert client.connection._inbox._queue is None
 
 
 async def test_whoever_runs_the_loop_can_end_a_worker() -> None:

@@ -8,7 +8,9 @@ the commit; the log completes its futures in commit order, so messages are told 
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -23,6 +25,7 @@ from hubbub.store.base import Log
 
 # All control characters but tab and newline go; everything else is kept as it was sent.
 _REMOVED = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+_TYPES = {str(kind): kind for kind in MessageType}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -30,6 +33,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
     answer: answers.Sent
     sent: events.MessageSent | None
+
+
+Answer = Callable[[Outcome | BaseException], None]
+"""Is told the outcome of a message, or the store's error. Must not raise."""
+
+Committing: TypeAlias = "asyncio.Future[records.Appended]"
+"""A message that was accepted; done after its commit."""
 
 
 class Messages:
@@ -42,12 +52,15 @@ class Messages:
         self._limits = limits
         # Messages stored since the start, for the metrics.
         self.stored = 0
+        # Outcomes to be answered when all messages of their commit have been told.
+        self._outcomes: list[tuple[Answer, Outcome | BaseException]] = []
 
-    async def send(self, who: Connection, request: SendMessage) -> "asyncio.Future[Outcome]":
-        """Accept a message. The future is done after its commit; by then it has been told to the room.
+    async def send(self, who: Connection, request: SendMessage, answer: Answer) -> Committing:
+        """Accept a message; `answer` is called after its commit, when it has been told to the room.
 
         Returns as soon as the message has its place in the log's queue, so that a client's next message may
-        follow before this one is on disk. Raises `RequestError`; the future fails with the store's errors.
+        follow before this one is on disk. Who waits for the future goes on after the answer. Raises
+        `RequestError`.
         """
         content, kind = clean(request)
         await self._limits.message(who.user_id)
@@ -64,29 +77,29 @@ class Messages:
                 created_at=now(),
             )
         )
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        appended.add_done_callback(partial(self._committed, outcome, deliver_to))
-        return outcome
+        appended.add_done_callback(partial(self._committed, answer, deliver_to))
+        return appended
 
-    def _committed(
-        self,
-        outcome: "asyncio.Future[Outcome]",
-        deliver_to: int,
-        appended: "asyncio.Future[records.Appended]",
-    ) -> None:
-        """Tell the room of a committed message, then its sender."""
-        error = appended.exception()
+    def _committed(self, answer: Answer, deliver_to: int, appended: Committing) -> None:
+        """Tell the room of a committed message; its sender when all of this commit have been told."""
+        if not self._outcomes:
+            asyncio.get_running_loop().call_soon(self._answer)
+        error = asyncio.CancelledError() if appended.cancelled() else appended.exception()
         if error is not None:
-            if not outcome.cancelled():
-                outcome.set_exception(error)
+            self._outcomes.append((answer, error))
             return
         result = appended.result()
         message = wire.message(result.message)
         if not result.duplicate:
             self.stored += 1
             self._bus.publish(MessageNew(message=message, position=result.message.position))
-        if not outcome.cancelled():
-            outcome.set_result(_outcome(message, result.duplicate, deliver_to))
+        self._outcomes.append((answer, _outcome(message, result.duplicate, deliver_to)))
+
+    def _answer(self) -> None:
+        """Answer the messages of a commit, in its order."""
+        outcomes, self._outcomes = self._outcomes, []
+        for answer, outcome in outcomes:
+            answer(outcome)
 
     async def after(self, chat_id: str, seq: int, before: int | None, limit: int) -> list[MessageNew]:
         """Return the messages behind `seq`, and before `before` if given, as the bus would have told them."""
@@ -113,13 +126,16 @@ def _outcome(message: objects.Message, duplicate: bool, deliver_to: int) -> Outc
 
 def clean(request: SendMessage) -> tuple[str, MessageType]:
     """Return the content as it is stored, and the type. Raises `RequestError` for what is refused."""
-    content = request.content.translate(_REMOVED).strip()
+    content = request.content
+    if not content.isprintable():
+        content = content.translate(_REMOVED)
+    content = content.strip()
     if not content:
         raise errors.invalid("content", "is empty", "Message content cannot be empty")
     if len(content) > MAX_CONTENT:
         text = f"Message content too long (max {MAX_CONTENT} characters)"
         raise errors.invalid("content", f"has {len(content)} characters", text)
-    try:
-        return content, MessageType(request.type.lower())
-    except ValueError:
-        raise errors.invalid("type", f"must be one of {', '.join(MessageType)}") from None
+    kind = _TYPES.get(request.type) or _TYPES.get(request.type.lower())
+    if kind is None:
+        raise errors.invalid("type", f"must be one of {', '.join(MessageType)}")
+    return content, kind

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
-from hubbub.chat.messages import Outcome
+from hubbub.chat.messages import Committing
 from hubbub.chat.trail import Trail
 from hubbub.cluster.base import Connection
 from hubbub.socketio import Socket
@@ -42,7 +42,7 @@ class Client:
         # Work that later requests wait for: telling of its arrival; its last message that is not committed
         # yet.
         self.arriving: asyncio.Task[None] | None = None
-        self.last_send: asyncio.Future[Outcome] | None = None
+        self.last_send: Committing | None = None
         # Whether it was welcomed, and whether it was told to go, perhaps before that.
         self.is_in = False
         self.is_over = False

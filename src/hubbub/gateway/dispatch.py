@@ -6,11 +6,10 @@ Every way out is an answer. What a client did wrong is told to the client, and l
 of ours is logged under a correlation id, which is all that the client learns.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -18,13 +17,12 @@ import msgspec
 
 from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
-from hubbub.chat.messages import Outcome
 from hubbub.contract import errors, problems, requests
 from hubbub.contract.answers import Answer
 from hubbub.contract.errors import Code, Failure, Problem, RequestError
 from hubbub.contract.values import now
 from hubbub.gateway.clients import Client
-from hubbub.socketio import Ack
+from hubbub.socketio import Ack, Deferred
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +30,8 @@ MOST_REFUSED: Final = 1000
 """Requests refused for their number, one after the other, before the socket is disconnected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """An answer to come: `finish` makes it of the outcome."""
-
-    outcome: asyncio.Future[Outcome]
-    finish: Callable[[Outcome], Answer]
-
+Later = Deferred[Answer | BaseException]
+"""An answer to come, or the error that prevented it."""
 
 Result = Answer | Later
 Handler = Callable[[Client, requests.Request], Awaitable[Result]]
@@ -69,8 +62,10 @@ class Dispatch:
             result = await self._answer(client, name, args)
         except Exception as error:  # noqa: BLE001 - every way out is an answer; ours are logged below
             return [self._failure(event, error, client, started)]
-        if isinstance(result, Later):
-            return self._later(event, result, client, started)
+        if isinstance(result, Deferred):
+            ack: Deferred[Sequence[object]] = Deferred()
+            result.then(partial(self._settle, event, client, started, ack))
+            return ack
         self._count(event, "OK", client, started)
         self._observe(event, perf_counter() - started)
         return [result]
@@ -96,23 +91,21 @@ class Dispatch:
                 client.socket.disconnect(close=True)
             raise
 
-    def _later(self, event: str, later: Later, client: Client, started: float) -> Ack:
-        """Answer when the message is committed, or refused."""
-        ack: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
-
-        def settle(done: "asyncio.Future[Outcome]") -> None:
-            if ack.done():
-                return
-            error = asyncio.CancelledError() if done.cancelled() else done.exception()
-            if error is None:
-                self._count(event, "OK", client, started)
-                self._observe(event, perf_counter() - started)
-                ack.set_result([later.finish(done.result())])
-            else:
-                ack.set_result([self._failure(event, error, client, started)])
-
-        later.outcome.add_done_callback(settle)
-        return ack
+    def _settle(
+        self,
+        event: str,
+        client: Client,
+        started: float,
+        ack: Deferred[Sequence[object]],
+        outcome: Answer | BaseException,
+    ) -> None:
+        """A message is committed, or refused: send the acknowledgement that was put off."""
+        if isinstance(outcome, BaseException):
+            ack.settle([self._failure(event, outcome, client, started)])
+        else:
+            self._count(event, "OK", client, started)
+            self._observe(event, perf_counter() - started)
+            ack.settle([outcome])
 
     def _failure(self, event: str, error: BaseException, client: Client, started: float) -> Failure:
         refusal = translate(error) if isinstance(error, Exception) else None

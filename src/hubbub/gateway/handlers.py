@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -23,12 +23,12 @@ from hubbub.chat.tokens import TokenRefused, Tokens
 from hubbub.chat.typing import Typing
 from hubbub.cluster.base import Occupancy
 from hubbub.contract import answers, errors, events, requests
-from hubbub.contract.answers import Answer
 from hubbub.contract.values import iso
 from hubbub.gateway.clients import Client
 from hubbub.gateway.delivery import Delivery
 from hubbub.gateway.dispatch import Handler, Later, Result
 from hubbub.gateway.expiry import Expiry
+from hubbub.socketio import Deferred
 
 R = TypeVar("R", bound=requests.Request)
 
@@ -151,10 +151,10 @@ class Handlers:
         """Append a message. The next request of the socket may begin before the commit if it is a message
         too.
         """
-        outcome = await self._parts.messages.send(client.who, request)
+        later: Later = Deferred()
+        client.last_send = await self._parts.messages.send(client.who, request, partial(_sent, client, later))
         await self._parts.typing.stop(client.who, request.chat_id)
-        client.last_send = outcome
-        return Later(outcome, partial(_sent, client))
+        return later
 
     async def typing(self, client: Client, request: requests.Typing) -> Result:
         """Tell the others in the room that the user types, or no longer does."""
@@ -308,9 +308,12 @@ def _row(
     request_type: type[R], function: Callable[[Client, R], Awaitable[Result]], *, waits: bool = True
 ) -> tuple[str, tuple[type[requests.Request], Handler]]:
     """A row of the table. A handler that `waits` begins when the messages before it are committed."""
+    if not waits:
+        # The dispatch has parsed the request as just this type.
+        return request_type.event, (request_type, cast("Handler", function))
 
     async def handle(client: Client, request: requests.Request) -> Result:
-        if waits and client.last_send is not None:
+        if client.last_send is not None:
             await asyncio.wait((client.last_send,))
             client.last_send = None
         assert isinstance(request, request_type)  # noqa: S101 - the dispatch has parsed it as such
@@ -335,8 +338,11 @@ def _require_joined(client: Client, chat_id: str) -> None:
         raise errors.not_in_room()
 
 
-def _sent(client: Client, outcome: Outcome) -> Answer:
-    """A message is committed: tell its sender."""
+def _sent(client: Client, later: Later, outcome: Outcome | BaseException) -> None:
+    """A message is committed, or is not: tell its sender."""
+    if isinstance(outcome, BaseException):
+        later.settle(outcome)
+        return
     if outcome.sent is not None:
         client.socket.emit(outcome.sent.event, outcome.sent)
-    return outcome.answer
+    later.settle(outcome.answer)

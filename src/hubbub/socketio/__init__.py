@@ -16,6 +16,7 @@ and nobody else notices.
 """
 
 from hubbub.socketio.config import ServerConfig
+from hubbub.socketio.deferred import Deferred
 from hubbub.socketio.namespaces import Ack, ConnectionRefused, Namespace, Welcome
 from hubbub.socketio.outgoing import Outgoing
 from hubbub.socketio.server import Server
@@ -24,6 +25,7 @@ from hubbub.socketio.sockets import NotConnectedError, Socket
 __all__ = [
     "Ack",
     "ConnectionRefused",
+    "Deferred",
     "Namespace",
     "NotConnectedError",
     "Outgoing",

@@ -34,7 +34,7 @@ from hubbub.socketio.packets import (
 )
 from hubbub.socketio.payloads import PacketError
 from hubbub.socketio.sockets import Socket, State
-from hubbub.socketio.tasks import Tasks, being_cancelled
+from hubbub.socketio.tasks import Crew, Tasks, being_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Shared:
     config: ServerConfig
     spaces: Mapping[str, Space]
     tasks: Tasks
+    crew: Crew
     entering: Deadlines
     assembling: Deadlines
 
@@ -72,7 +73,7 @@ class Connection:
 
         # A packet whose attachments are on their way.
         self._assembly: Assembly | None = None
-        self._inbox = Inbox(session, shared.spaces, shared.tasks, shared.config.inbox_limit)
+        self._inbox = Inbox(session, shared.spaces, shared.crew, shared.config.inbox_limit)
         shared.entering.start(self._refuse_to_wait)
 
     # What the engine calls.

@@ -1,7 +1,7 @@
 # A stretch of the way in docs/life-of-a-message.md.
 """The inbox of a connection: the only door from what arrives to what the application awaits.
 
-    event -> bounded queue -> one worker task while there is something to do -> Namespace.event -> answer
+    event -> bounded queue -> a worker, while there is something to do -> Namespace.event -> answer
 
 Full means that nothing more is read from this connection; what arrived already is kept. An end of a socket's
 stay goes through the same queue, so the application hears of it after the events that came before it.
@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hubbub.engineio import Session
+from hubbub.socketio.deferred import Deferred
 from hubbub.socketio.namespaces import Ack, Space
 from hubbub.socketio.packets import Event
 from hubbub.socketio.sockets import Socket
-from hubbub.socketio.tasks import Tasks, being_cancelled
+from hubbub.socketio.tasks import Crew, being_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,14 @@ _BURST = 64
 
 
 class Inbox:
-    """Hands the events of one connection to the application. An idle one owns neither task nor queue."""
+    """Hands the events of one connection to the application. An idle one owns neither worker nor queue."""
 
-    __slots__ = ("_deferred", "_limit", "_paused", "_queue", "_session", "_spaces", "_tasks", "_working")
+    __slots__ = ("_crew", "_deferred", "_limit", "_paused", "_queue", "_session", "_spaces", "_working")
 
-    def __init__(self, session: Session, spaces: Mapping[str, Space], tasks: Tasks, limit: int) -> None:
+    def __init__(self, session: Session, spaces: Mapping[str, Space], crew: Crew, limit: int) -> None:
         self._session = session
         self._spaces = spaces
-        self._tasks = tasks
+        self._crew = crew
         self._limit = limit
 
         # Events to be handled, in order; None in place of the event is the end of the socket's stay.
@@ -73,10 +74,10 @@ class Inbox:
             self._session.resume_reading()
 
     def _work_on(self) -> None:
-        """See to it that a worker runs if there is something that it may begin."""
-        if self._queue and not self._working and self._deferred < self._limit and not self._tasks.closed:
+        """See to it that a worker comes if there is something that it may begin."""
+        if self._queue and not self._working and self._deferred < self._limit:
             self._working = True
-            self._tasks.spawn(self._work())
+            self._crew.call(self._work)
 
     async def _work(self) -> None:
         """Handle what is queued, until nothing is left or too much waits for its acknowledgement."""
@@ -110,18 +111,17 @@ class Inbox:
 
     def _acknowledge(self, socket: Socket, event: Event, ack: Ack) -> None:
         """Send the acknowledgement, or see to it that it is sent when it is known."""
-        if isinstance(ack, asyncio.Future):
+        if isinstance(ack, Deferred):
             self._deferred += 1
-            ack.add_done_callback(partial(self._settle, socket, event.ack_id))
+            ack.then(partial(self._settle, socket, event.ack_id))
         elif ack is not None and event.ack_id is not None:
             socket.answer(event.ack_id, ack)
 
-    def _settle(self, socket: Socket, ack_id: int | None, done: asyncio.Future[Sequence[object]]) -> None:
+    def _settle(self, socket: Socket, ack_id: int | None, ack: Sequence[object]) -> None:
         """A deferred acknowledgement is known."""
         self._deferred -= 1
         try:
-            ack = None if done.cancelled() else done.result()
-            if ack is not None and ack_id is not None:
+            if ack_id is not None:
                 socket.answer(ack_id, ack)
         except Exception:
             log.exception("a deferred acknowledgement in namespace %s failed", socket.namespace)

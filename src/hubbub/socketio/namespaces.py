@@ -1,18 +1,18 @@
 """Namespaces: what an application implements, and what the server keeps for each of them."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from hubbub.engineio import Flusher
+from hubbub.socketio.deferred import Deferred
 from hubbub.socketio.rooms import Rooms
 from hubbub.socketio.sockets import Socket
 
 log = logging.getLogger(__name__)
 
-Ack = Sequence[object] | asyncio.Future[Sequence[object]] | None
+Ack = Sequence[object] | Deferred[Sequence[object]] | None
 """What an event is acknowledged with: arguments, arguments to come, or nothing."""
 
 
@@ -64,7 +64,7 @@ class Namespace(Protocol):
         """Handle an event. The next one of this connection begins when this call returns.
 
         Returns what the client's acknowledgement gets; it is sent only if the client asked for one. With a
-        future the next event begins at once and the acknowledgement is sent when the future is done.
+        `Deferred` the next event begins at once and the acknowledgement is sent when that is settled.
 
         The event may be older than the client's going away: then `socket.connected` is False.
         """

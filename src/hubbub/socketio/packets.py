@@ -10,6 +10,7 @@ attachments.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -211,6 +212,7 @@ def _encode_data(digits: str, namespace: str, ack_id: int | None, data: list[obj
     return _prefix(kind, namespace) + number + body, attachments
 
 
+@lru_cache
 def _prefix(kind: str, namespace: str) -> bytes:
     """What stands before the ack id."""
     return kind.encode() if namespace == "/" else f"{kind}{namespace},".encode()

@@ -129,21 +129,22 @@ def fill_places(places: Sequence[Place], attachments: Sequence[bytes]) -> None:
         container[key] = attachments[number]  # type: ignore[index]  # the key came from this very container
 
 
-def dump(value: object) -> tuple[bytes, list[bytes]]:
-    """`value` as JSON, and the attachments taken out of it.
+def dump(values: list[object]) -> tuple[bytes, list[bytes]]:
+    """`values` as a JSON array, and the attachments taken out of it.
 
     Bytes, bytearrays and memoryviews become attachments where they stand in lists, tuples and dicts. msgspec
     structs and `msgspec.Raw` are encoded as they are; bytes inside a struct become base64 text.
     """
+    unsure = [one for one in values if type(one) not in _SCALARS and not isinstance(one, msgspec.Struct)]
+    if not any(map(_has_bytes, unsure)):
+        return encode_json(values), []
     attachments: list[bytes] = []
-    if _has_bytes(value):
-        value = _detach(value, attachments)
-    return encode_json(value), attachments
+    return encode_json(_detach(values, attachments)), attachments
 
 
 def _has_bytes(value: object) -> bool:
     """Whether anything in `value` has to travel as an attachment."""
-    if type(value) in _SCALARS:
+    if type(value) in _SCALARS or isinstance(value, msgspec.Struct):
         return False
     if isinstance(value, dict):
         return any(map(_has_bytes, value.values()))

@@ -16,7 +16,7 @@ from hubbub.socketio.namespaces import Namespace, Space
 from hubbub.socketio.outgoing import Outgoing
 from hubbub.socketio.packets import encode_event
 from hubbub.socketio.sockets import Socket
-from hubbub.socketio.tasks import Tasks
+from hubbub.socketio.tasks import Crew, Tasks
 
 
 class Sessions:
@@ -70,10 +70,12 @@ class Server:
     ) -> None:
         self._spaces: dict[str, Space] = {}
         self._tasks = Tasks()
+        self._crew = Crew(self._tasks)
         shared = Shared(
             config=config,
             spaces=self._spaces,
             tasks=self._tasks,
+            crew=self._crew,
             entering=Deadlines(config.connect_timeout),
             assembling=Deadlines(config.attachment_timeout),
         )
@@ -134,6 +136,7 @@ class Server:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         await self.engine.close_all(reason, timeout)
+        self._crew.dismiss()
         await self._tasks.close(end - loop.time())
         for space in self._spaces.values():
             for socket in list(space.sockets.values()):

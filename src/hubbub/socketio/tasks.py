@@ -1,10 +1,15 @@
-"""The owner of every task of a server."""
+"""The owner of every task of a server, and the crew of workers that handle what arrives."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+_RESERVE: Final = 16
+"""Workers that wait for work; those that are more than that end."""
 
 
 def being_cancelled() -> bool:
@@ -45,3 +50,55 @@ class Tasks:
 
     def __len__(self) -> int:
         return len(self._running)
+
+
+class Crew:
+    """Workers that do one piece of work after the other, so that short ones cost no task of their own.
+
+    While a worker awaits something in the middle of a piece, another one goes on with the rest: no piece
+    waits for another. Pieces handle their own errors.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._pieces: deque[Callable[[], Coroutine[object, object, None]]] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+        # Whether a worker was called that has not begun yet: one is enough, it calls the next.
+        self._coming = False
+        self._dismissed = False
+
+    def call(self, piece: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Have a worker do `piece` soon, behind those that wait; never once the server has ended."""
+        self._pieces.append(piece)
+        if not self._coming:
+            self._call_one()
+
+    def dismiss(self) -> None:
+        """Let workers end as soon as they have nothing to do."""
+        self._dismissed = True
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting.clear()
+
+    def _call_one(self) -> None:
+        if self._waiting:
+            self._coming = True
+            self._waiting.pop().set_result(None)
+        elif not self._tasks.closed:
+            self._coming = True
+            self._tasks.spawn(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            self._coming = False
+            while self._pieces:
+                piece = self._pieces.popleft()
+                if self._pieces and not self._coming:
+                    self._call_one()
+                await piece()
+            if self._dismissed or len(self._waiting) >= _RESERVE:
+                return
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
