@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """Something to come: known later, to one listener.
 
 Like a future, without the event loop: the listener is called in the moment that it is settled, not in a later

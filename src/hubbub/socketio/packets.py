@@ -207,9 +207,8 @@ def _encode_data(digits: str, namespace: str, ack_id: int | None, data: list[obj
         raise ValueError(
             f"{len(attachments)} attachments are more than the {MAX_ATTACHMENTS} that clients take"
         )
-    kind = f"{digits[1]}{len(attachments)}-" if attachments else digits[0]
-    number = b"" if ack_id is None else b"%d" % ack_id
-    return _prefix(kind, namespace) + number + body, attachments
+    head = _prefix(f"{digits[1]}{len(attachments)}-" if attachments else digits[0], namespace)
+    return head + body if ack_id is None else b"%b%d%b" % (head, ack_id, body), attachments
 
 
 @lru_cache

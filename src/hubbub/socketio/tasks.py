@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """The owner of every task of a server, and the crew of workers that handle what arrives."""
 
 import asyncio
