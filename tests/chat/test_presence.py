@@ -62,7 +62,7 @@ async def test_the_list_shows_every_change(house: House) -> None:
     first = await house.presence.connected(connection("bob"))
     assert first.users[0].status == "busy"
     await house.presence.update_status(ada, Status.AWAY)
-    house.presence.touch(ada)
+    house.presence.touch(ada, now())
     second = await house.presence.connected(connection("cid"))
     assert second.users[0].status == "away"
     assert second.users[0].last_seen > first.users[0].last_seen

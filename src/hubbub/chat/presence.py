@@ -98,9 +98,9 @@ class Presence:
         if departure is not None:
             self._leaving.set((who.user_id, departure))
 
-    def touch(self, who: Connection) -> None:
-        """Note that a user has just done something."""
-        self._registry.touch(who.user_id, now())
+    def touch(self, who: Connection, at: int) -> None:
+        """Note that a user has just done something, `at` Unix milliseconds."""
+        self._registry.touch(who.user_id, at)
 
     async def close(self) -> None:
         """Let the users go whose grace time was still running."""

@@ -76,7 +76,8 @@ class Flusher:
     def gather(self, burst: Burst) -> None:
         """Let a burst wait for more of its packets, until something else is sent or this turn ends."""
         if self.burst is not burst:
-            self.spread()
+            if self.burst is not None:
+                self.spread()
             self.burst = burst
             if not self._scheduled:
                 self._schedule()

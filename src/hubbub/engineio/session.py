@@ -249,6 +249,9 @@ class Session:
         """
         if self.state is not State.OPEN:
             return
+        if text[:1] == MESSAGE:
+            self.deliver(text[1:])
+            return
         kind, data = decode(text)
         if kind == MESSAGE:
             self.deliver(data)

@@ -320,11 +320,15 @@ class WebSocket(asyncio.Protocol):
                 self._take_text(payload)
             elif kind is Incoming.BINARY:
                 self._take_binary(payload)
-            elif kind is Incoming.IDLE:
-                if self._session is not None:
-                    self._session.count_idle_frame()
             else:
-                self._end(_ENDS[kind])
+                self._take_control(kind, reader)
+
+    def _take_control(self, kind: Incoming, reader: FrameReader) -> None:
+        """Act on what is no message, and answer it."""
+        if kind is not Incoming.IDLE:
+            self._end(_ENDS[kind])
+        elif self._session is not None:
+            self._session.count_idle_frame()
         self._write_answers(reader)
 
     def _take_text(self, data: bytes) -> None:

@@ -74,8 +74,8 @@ class ChatNamespace:
         if client.arriving is not None:
             await asyncio.wait((client.arriving,))
             client.arriving = None
-        self._parts.presence.touch(client.who)
-        client.trail.last_activity = now()
+        client.trail.last_activity = at = now()
+        self._parts.presence.touch(client.who, at)
         return await self._dispatch.handle(client, name, args)
 
     def ping_sent(self, socket: Socket) -> None:

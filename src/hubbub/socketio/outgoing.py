@@ -29,7 +29,7 @@ class Outgoing:
     def plain(self) -> tuple[Prepared, ...]:
         """The text and the attachments, without the offset."""
         if self._plain is None:
-            self._plain = (prepare_text(self._text), *map(prepare_binary, self._attachments))
+            self._plain = self._prepare(self._text)
         return self._plain
 
     @property
@@ -38,6 +38,8 @@ class Outgoing:
         if self._offset is None:
             return self.plain
         if self._marked is None:
-            text = self._text[:-1] + b"," + encode_json(self._offset) + b"]"
-            self._marked = (prepare_text(text), *self.plain[1:])
+            self._marked = self._prepare(b"%b,%b]" % (self._text[:-1], encode_json(self._offset)))
         return self._marked
+
+    def _prepare(self, text: bytes) -> tuple[Prepared, ...]:
+        return (prepare_text(text), *map(prepare_binary, self._attachments))

@@ -135,16 +135,17 @@ def dump(values: list[object]) -> tuple[bytes, list[bytes]]:
     Bytes, bytearrays and memoryviews become attachments where they stand in lists, tuples and dicts. msgspec
     structs and `msgspec.Raw` are encoded as they are; bytes inside a struct become base64 text.
     """
-    unsure = [one for one in values if type(one) not in _SCALARS and not isinstance(one, msgspec.Struct)]
-    if not any(map(_has_bytes, unsure)):
-        return encode_json(values), []
     attachments: list[bytes] = []
-    return encode_json(_detach(values, attachments)), attachments
+    for one in values:
+        # Nearly everything is told by its type.
+        if type(one) not in _SCALARS and not isinstance(one, msgspec.Struct) and _has_bytes(one):
+            return encode_json(_detach(values, attachments)), attachments
+    return encode_json(values), attachments
 
 
 def _has_bytes(value: object) -> bool:
     """Whether anything in `value` has to travel as an attachment."""
-    if type(value) in _SCALARS or isinstance(value, msgspec.Struct):
+    if type(value) in _SCALARS:
         return False
     if isinstance(value, dict):
         return any(map(_has_bytes, value.values()))

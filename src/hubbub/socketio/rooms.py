@@ -57,7 +57,7 @@ class Room(Generic[M]):
         if skip is None:
             self._flusher.gather(self)
             self._burst.append(packet)
-            return len(self)
+            return len(self.plain) + len(self.marked)
         sent = _send_apart(self.plain, packet.plain, skip) if self.plain else 0
         return sent + _send_apart(self.marked, packet.marked, skip) if self.marked else sent
 

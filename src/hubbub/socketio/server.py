@@ -31,7 +31,8 @@ class Sessions:
 
     def message(self, session: Session, data: str | bytes) -> None:
         """The client sent a message."""
-        _connection(session).receive(data)
+        if isinstance(session.app, Connection):
+            session.app.receive(data)
 
     def ping_sent(self, session: Session) -> None:
         """A heartbeat was queued."""
