@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import machine
 from benchmarks.peers import PEERS
 from benchmarks.peers.peer import Peer
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, descriptors
 from benchmarks.report import print_report, write_json
 from benchmarks.scenarios import DEFAULT, SCENARIOS
 from benchmarks.scenarios.scenario import Case, Measurement
@@ -27,7 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="one short round: does it run, not how fast is it"
     )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds (3)")
     parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="measured in each round (4)")
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this one; may be repeated")
     parser.add_argument(
@@ -50,6 +50,7 @@ def _schedule(arguments: argparse.Namespace, peers: tuple[Peer, ...], work: Path
         measure=1.0 if arguments.quick else arguments.seconds,
         server_core=cores[0] if apart else None,
         load_core=cores[1] if apart else None,
+        share=0.1 if arguments.quick else 1.0,
         work=work,
     )
 
@@ -58,8 +59,7 @@ def _run(console: Console, schedule: Schedule) -> list[Result]:
     """The suite with a bar for its progress, and a line for every measurement."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
-        total = len(schedule.peers) * len(schedule.cases) * schedule.rounds
-        task = progress.add_task("", total=total)
+        task = progress.add_task("", total=schedule.measurements)
 
         def tell(peer: Peer, case: Case, number: int, phase: str) -> None:
             progress.update(task, description=f"round {number}: {peer.title}, {case.name}: {phase}")
@@ -95,6 +95,7 @@ def _facts(schedule: Schedule, skipped: dict[str, str]) -> dict[str, object]:
             "measured_seconds": schedule.measure,
             "server_core": schedule.server_core,
             "load_core": schedule.load_core,
+            "open_files": descriptors(),
         },
         "skipped": skipped,
     }

@@ -59,12 +59,14 @@ def _cells(result: Result, baseline: Result | None) -> list[str]:
 
 
 def _bar_line(outcome: BarOutcome) -> str:
-    wanted = (
-        f"{outcome.case.name}: at least {outcome.bar.times:g} x {outcome.bar.rival} ({outcome.bar.metric})"
-    )
+    bar, bound = outcome.bar, "at most" if outcome.less else "at least"
+    further = f", beyond {bar.beyond:g}" if bar.beyond is not None else ""
+    wanted = f"{outcome.case.name}: {bound} {bar.times:g} x {bar.rival} ({bar.metric}){further}"
     if outcome.ratio is None:
         return f"[red]bar not judged[/red]  {wanted}: no valid figures"
     verdict = "[green]bar met[/green]" if outcome.met else "[red]bar missed[/red]"
+    if outcome.beyond:
+        verdict = "[bold green]beyond the bar[/bold green]"
     return f"{verdict}  {wanted}: {outcome.ratio:.2f} x"
 
 
@@ -78,8 +80,11 @@ def write_json(path: Path, facts: Mapping[str, object], results: Sequence[Result
                 "metric": outcome.bar.metric,
                 "rival": outcome.bar.rival,
                 "times": outcome.bar.times,
+                "beyond": outcome.bar.beyond,
+                "less_is_better": outcome.less,
                 "ratio": outcome.ratio,
                 "met": outcome.met,
+                "beyond_met": outcome.beyond,
             }
             for outcome in judge(results)
         ],

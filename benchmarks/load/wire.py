@@ -10,11 +10,12 @@ MESSAGE: Final = b'42/chat,["message:new",'
 ACK: Final = b"43/chat,"
 
 
-def upgrade_request(host: str, port: int) -> bytes:
-    """The opening handshake as the JavaScript client on the WebSocket transport sends it (RFC 6455, 4.1)."""
+def upgrade_request(host: str, port: int, sid: str = "") -> bytes:
+    """The JavaScript client's opening handshake (RFC 6455, 4.1); `sid` for one that began on polling."""
     key = base64.b64encode(os.urandom(16)).decode()
+    session = f"&sid={sid}" if sid else ""
     return (
-        f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"GET /socket.io/?EIO=4&transport=websocket{session} HTTP/1.1\r\nHost: {host}:{port}\r\n"
         f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         f"Sec-WebSocket-Key: {key}\r\nUser-Agent: hubbub-benchmarks\r\n\r\n"
     ).encode()

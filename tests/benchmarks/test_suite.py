@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.load.member import LoadError
-from benchmarks.peers.peer import Room, Venue
+from benchmarks.load.client import LoadError
+from benchmarks.peers.peer import Venue
 from benchmarks.processes import Address, PeerError
 from benchmarks.report import print_report, write_json
-from benchmarks.scenarios.scenario import Bar, Conditions, Measurement, Metric
+from benchmarks.scenarios.scenario import Bar, Conditions, Measurement, Metric, Terms
 from benchmarks.suite import Result, Schedule, judge, run
 
 WRONG = "3 deliveries lost"
@@ -36,15 +36,15 @@ class FakePeer:
         return {}
 
     @contextmanager
-    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
+    def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
         (folder / "output.log").write_text("out of memory\n")
         if self.broken:
             raise PeerError("it does not start")
-        yield Venue(Address("host", self.port, 1), lambda members: Room("room", ()))
+        yield Venue(Address("host", self.port, 1), lambda sizes: (), lambda count: ())
 
 
 @dataclass(frozen=True)
-class FakeCase:
+class FakeCase(Terms):
     """Finds 12,345 for port 1 and twice that for port 2; port 3 loses messages, port 4 hangs up, ports 5 and
     6 are disturbed, 5 always and 6 one time in three.
     """
@@ -65,7 +65,7 @@ class FakeCase:
 
 def measured(tmp_path: Path, *peers: FakePeer) -> list[Result]:
     """Three rounds over `peers`."""
-    schedule = Schedule(peers, (FakeCase(),), 3, 0.0, 0.0, None, None, tmp_path)
+    schedule = Schedule(peers, (FakeCase(),), 3, 0.0, 0.0, None, None, 1.0, tmp_path)
     return run(schedule, lambda *_: None, lambda *_: None)
 
 
@@ -123,7 +123,7 @@ def test_rounds_begin_with_another_peer_each_time(tmp_path: Path) -> None:
     """So that no peer always follows the same one."""
     order: list[str] = []
     schedule = Schedule(
-        (FakePeer("a", 1), FakePeer("b", 2)), (FakeCase(),), 2, 0.0, 0.0, None, None, tmp_path
+        (FakePeer("a", 1), FakePeer("b", 2)), (FakeCase(),), 2, 0.0, 0.0, None, None, 1.0, tmp_path
     )
     run(schedule, lambda *_: None, lambda peer, *_: order.append(peer.name))
     assert order == ["a", "b", "b", "a"]

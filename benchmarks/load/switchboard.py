@@ -1,0 +1,48 @@
+"""Clients that each do something of their own, heard over one epoll."""
+
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Line(Protocol):
+    """What can be heard: a client, or one connection of a client that has several."""
+
+    def receive(self) -> None:
+        """Read once; there is something to read. Raises LoadError."""
+
+
+class Switchboard:
+    """Lines by their descriptors."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, Line] = {}
+        self._poll = select.epoll()
+
+    def add(self, descriptor: int, line: Line) -> None:
+        """Hear `line` when its descriptor has something to read."""
+        self._lines[descriptor] = line
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def remove(self, descriptor: int) -> None:
+        """Hear it no more; before it is closed."""
+        del self._lines[descriptor]
+        self._poll.unregister(descriptor)
+
+    def turn(self, seconds: float) -> None:
+        """Hear everybody who has something, waiting up to `seconds` for the first."""
+        for descriptor, _ in self._poll.poll(seconds, max(1, len(self._lines))):
+            if (line := self._lines.get(descriptor)) is not None:
+                line.receive()
+
+    def run(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Turn until `until()` holds or the time is over; whether it held."""
+        deadline = time.monotonic() + seconds
+        while not (done := until()) and time.monotonic() < deadline:
+            self.turn(0.01)
+        return done
+
+    def close(self) -> None:
+        """Hear nobody."""
+        self._poll.close()
