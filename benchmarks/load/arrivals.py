@@ -30,14 +30,18 @@ class Newcomer(Client):
     def packet(self, payload: bytes) -> None:
         """Act on the answer to CONNECT; count events."""
         if payload.startswith(CONNECT):
-            self.welcomed += 1
-            if self.welcomed > 1:
-                raise LoadError(f"client {self.number} was let in twice")
+            self.once()
             self.welcome()
         elif payload.startswith(b"42/chat,"):
             self.heard += 1
         else:
             raise self.unexpected(payload)
+
+    def once(self) -> None:
+        """Let in, once and no more."""
+        self.welcomed += 1
+        if self.welcomed > 1:
+            raise LoadError(f"client {self.number} was let in twice")
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from benchmarks.load.wire import masked, span, upgrade_request
 
 CONNECT = b"40/chat,"
 _RECEIVED_AT_ONCE = 1 << 18
+_NARROW_SEGMENT = 1400
+_NARROW_BUFFER = 16_384
 
 
 class LoadError(Exception):
@@ -25,6 +27,17 @@ def event(name: str, body: Mapping[str, object]) -> bytes:
     return json.dumps([name, body], separators=(",", ":")).encode()
 
 
+def _dial(endpoint: Endpoint, *, narrow: bool) -> socket.socket:
+    sock = socket.socket()
+    sock.settimeout(10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if narrow:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW_BUFFER)
+    sock.connect((endpoint.host, endpoint.port))
+    return sock
+
+
 class Client:
     """A connection that says CONNECT when the server's OPEN comes, and answers heartbeats.
 
@@ -33,17 +46,22 @@ class Client:
     """
 
     __slots__ = ("auth", "number", "sock", "tail", "upgraded")
+    narrow = False
+    """Whether little fits into its way: small segments and a small buffer, as over a bad network."""
 
     def __init__(self, number: int, endpoint: Endpoint, auth: Mapping[str, object], sid: str = "") -> None:
         self.number = number
         self.auth = auth
+        self.connect(endpoint, sid)
+
+    def connect(self, endpoint: Endpoint, sid: str = "") -> None:
+        """Open the connection, or another one when the one before is closed."""
         self.tail = b""
         self.upgraded = False
         try:
-            self.sock = socket.create_connection((endpoint.host, endpoint.port), timeout=10)
+            self.sock = _dial(endpoint, narrow=self.narrow)
         except OSError as error:
-            raise LoadError(f"client {number} could not connect: {error}") from error
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raise LoadError(f"client {self.number} could not connect: {error}") from error
         self.sock.sendall(upgrade_request(endpoint.host, endpoint.port, sid))
         self.sock.setblocking(False)
 
@@ -60,7 +78,11 @@ class Client:
 
     def receive(self) -> None:
         """Read once, and act on the packets that are whole."""
-        data = self.tail + self.read()
+        self.process(self.read())
+
+    def process(self, received: bytes) -> None:
+        """Act on the packets that are whole."""
+        data = self.tail + received
         if not self.upgraded:
             data = self.upgrade(data)
             if not self.upgraded:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 from benchmarks.load.client import LoadError
-from benchmarks.load.member import Conversation, Member
+from benchmarks.load.member import Conversation, Member, SlowMember
 from benchmarks.load.plan import RoomsPlan
-from benchmarks.load.wire import MESSAGE, span
+from benchmarks.load.wire import ACK, MESSAGE
 
 _SWEEP_SECONDS = 0.004
 _READS_BETWEEN_HEARINGS = 32
@@ -28,8 +28,9 @@ class Crowd:
 
     def __init__(self, plan: RoomsPlan) -> None:
         self.plan = plan
-        self.conversations = [Conversation(room) for room in plan.rooms]
+        self.conversations = [Conversation(room, plan.content) for room in plan.rooms]
         self.members: list[Member] = []
+        self.slow: list[SlowMember] = []
         self._by_descriptor: dict[int, Member] = {}
         self._senders = select.epoll()
         self._readers = select.epoll()
@@ -58,6 +59,11 @@ class Crowd:
         return sum(conversation.joined for conversation in self.conversations)
 
     @property
+    def prompt(self) -> list[Member]:
+        """The members that are not slow."""
+        return self.members[: -len(self.slow)] if self.slow else self.members
+
+    @property
     def asides(self) -> int:
         """Frames so far that were neither a message nor an ack."""
         return sum(conversation.asides for conversation in self.conversations)
@@ -75,10 +81,14 @@ class Crowd:
             raise LoadError(f"only {self.joined} members could join in time")
 
     def _add(self, conversation: Conversation, place: int, *, sender: bool) -> None:
-        member = Member(len(self.members), self.plan.endpoint, place, conversation, sender=sender)
+        slow = place >= len(conversation.room.auths) - self.plan.slow
+        kind = SlowMember if slow else Member
+        member = kind(len(self.members), self.plan.endpoint, place, conversation, sender=sender and not slow)
         self.members.append(member)
         self._by_descriptor[member.sock.fileno()] = member
-        (self._senders if sender else self._readers).register(member.sock, select.EPOLLIN)
+        (self._senders if member.sender else self._readers).register(member.sock, select.EPOLLIN)
+        if isinstance(member, SlowMember):
+            self.slow.append(member)
 
     def start(self) -> None:
         """Put the plan's messages in flight; from now on each ack sends the next one."""
@@ -88,6 +98,31 @@ class Crowd:
             for member in self.members:
                 if member.sender:
                     member.say()
+
+    def doze(self) -> None:
+        """The slow members stop reading."""
+        for member in self.slow:
+            member.cut = False
+            self._readers.unregister(member.sock)
+
+    def wake(self, seconds: float) -> int:
+        """They read on, until they have everything or `seconds` are over; how many had been cut off."""
+        awake, deadline = list(self.slow), time.monotonic() + seconds
+        while awake and time.monotonic() < deadline:
+            self.turn(0.001)
+            awake = [member for member in awake if self._read_on(member)]
+        return sum(member.cut for member in self.slow)
+
+    def _read_on(self, member: SlowMember) -> bool:
+        """Read once; whether there is more to come."""
+        try:
+            self._read(member)
+        except BlockingIOError:
+            pass
+        except LoadError:
+            member.cut = True
+        said = member.conversation
+        return not member.cut and said.transcript.received(member) < said.sent
 
     def stop(self) -> None:
         """Send no more."""
@@ -133,6 +168,8 @@ class Crowd:
     def _read(self, member: Member) -> None:
         try:
             size = member.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise LoadError(f"the connection of member {member.number} ended: {error}") from error
         if not size:
@@ -151,14 +188,23 @@ class Crowd:
             data = member.upgrade(data)
             if not member.upgraded:
                 return
-        view = memoryview(data)
-        while (found := span(data, at)) is not None:
-            start, end = found
+        have, view = len(data), memoryview(data)
+        while at + 2 < have:
+            size, start = data[at + 1], at + 2  # as in `wire.span`; a call for each frame would be felt here
+            if size == 126:
+                size, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
+            elif size == 127:
+                size, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 10
+            end = start + size
+            if end > have:
+                break
             if data.startswith(MESSAGE, start):
                 if known := transcript.skip(member, view[at:]):
                     at += known
                     continue
                 transcript.accept(member, data[at:end])
+            elif data.startswith(ACK, start):
+                member.acknowledge(data[start:end])
             else:
                 member.take(data[at], data[start:end])
             at = end

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from benchmarks.load.client import CONNECT, Client, event
 from benchmarks.load.plan import Endpoint, Room
 from benchmarks.load.transcript import Deviation, Transcript
-from benchmarks.load.wire import ACK
 
-_CONTENT = "The quick brown fox jumps over the lazy dog"
+_CONTENT = "The quick brown fox jumps over the lazy dog "
 _PROBLEMS_KEPT = 5
 _JOIN_ID = 0
 
@@ -17,6 +16,7 @@ class Conversation:
     """What the members of one room share."""
 
     room: Room
+    content: int
     transcript: Transcript = field(default_factory=Transcript)
     talking: bool = False
     joined: int = 0
@@ -30,6 +30,14 @@ class Conversation:
         """Keep the first few problems: one is enough to make the result invalid."""
         if len(self.problems) < _PROBLEMS_KEPT:
             self.problems.append(problem)
+
+
+def message_template(chat: str, sender: int, size: int = 43) -> bytes:
+    """A `message:send` with `size` letters; `%` puts in the ack id and the sender's own number."""
+    content = (_CONTENT * (size // len(_CONTENT) + 1))[: size - 1] + "."
+    message = {"chatId": chat, "content": content, "type": "text", "clientMessageId": f"{sender}-NUMBER"}
+    body = event("message:send", message)
+    return b"42/chat,%d" + body.replace(b"%", b"%%").replace(b"NUMBER", b"%d")
 
 
 class Member(Client):
@@ -50,15 +58,10 @@ class Member(Client):
         self.joined = False
         self.position = 0
         self.deviation: Deviation | None = None
-        message = {"chatId": conversation.room.chat, "content": _CONTENT, "type": "text"}
-        body = event("message:send", {**message, "clientMessageId": f"{number}-NUMBER"})
-        self.request = b"42/chat,%d" + body.replace(b"%", b"%%").replace(b"NUMBER", b"%d")
+        self.request = message_template(conversation.room.chat, number, conversation.content)
 
     def packet(self, payload: bytes) -> None:
-        """Act on anything but a message: Socket.IO's CONNECT and ACK; all else is an aside."""
-        if payload.startswith(ACK):
-            self._ack(payload)
-            return
+        """Act on Socket.IO's CONNECT; all other events but messages are an aside."""
         self.conversation.asides += 1
         if payload.startswith(CONNECT):
             self.send(
@@ -73,7 +76,8 @@ class Member(Client):
         self.conversation.sent += 1
         self.send(self.request % (self.sent, self.sent))
 
-    def _ack(self, payload: bytes) -> None:
+    def acknowledge(self, payload: bytes) -> None:
+        """Act on an ack: send the next message."""
         conversation = self.conversation
         if b'"success":true' not in payload:
             conversation.complain(
@@ -86,3 +90,11 @@ class Member(Client):
         conversation.acknowledged += 1
         if conversation.talking:
             self.say()
+
+
+class SlowMember(Member):
+    """A member that does not read for a while; the server may have cut it off then."""
+
+    __slots__ = ("cut",)
+    narrow = True
+    cut: bool

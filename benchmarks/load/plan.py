@@ -27,7 +27,8 @@ class RoomsPlan(msgspec.Struct, frozen=True, tag="rooms"):
     """Chat rooms and what their members do: all read, and `senders` of each, evenly spread, also send.
 
     A sender has `window` messages without an ack at a time and sends the next one when an ack comes, so that
-    `len(rooms) * senders * window` messages are in flight. `warm` and `measure` are seconds.
+    `len(rooms) * senders * window` messages are in flight. `warm` and `measure` are seconds. The last `slow`
+    members of a room read nearly nothing until the measuring is over. `content` is the size of a message.
     """
 
     endpoint: Endpoint
@@ -36,6 +37,51 @@ class RoomsPlan(msgspec.Struct, frozen=True, tag="rooms"):
     window: int = 1
     warm: float = 1.0
     measure: float = 4.0
+    slow: int = 0
+    content: int = 43
+
+
+class SignalsPlan(msgspec.Struct, frozen=True, tag="signals"):
+    """Chat rooms in which everybody types and reads as fast as the answers come, `messages` of each room."""
+
+    endpoint: Endpoint
+    rooms: tuple[Room, ...]
+    messages: int
+    warm: float
+    measure: float
+
+
+class LatencyPlan(msgspec.Struct, frozen=True, tag="latency"):
+    """Chat rooms into which `rate` messages a second are sent, whatever comes back."""
+
+    endpoint: Endpoint
+    rooms: tuple[Room, ...]
+    rate: float
+    warm: float
+    measure: float
+
+
+class RecoveryPlan(msgspec.Struct, frozen=True, tag="recovery"):
+    """Chat rooms whose members are cut off, all but the first, and return when `messages` have been sent."""
+
+    endpoint: Endpoint
+    rooms: tuple[Room, ...]
+    messages: int
+    in_flight: int
+
+
+class PresencePlan(msgspec.Struct, frozen=True, tag="presence"):
+    """Users of chat rooms who come, a fifth of whom drops and returns, and leave, but for a tenth.
+
+    With `to_chats` only those who share a chat are told of somebody; otherwise everybody is. `grace` is how
+    long, in seconds, the server may wait before it tells of a departure.
+    """
+
+    endpoint: Endpoint
+    rooms: tuple[Room, ...]
+    in_flight: int
+    to_chats: bool
+    grace: float
 
 
 class ConnectPlan(msgspec.Struct, frozen=True, tag="connect"):
@@ -59,7 +105,7 @@ class IdlePlan(msgspec.Struct, frozen=True, tag="idle"):
     seconds: float
 
 
-Plan = RoomsPlan | ConnectPlan | IdlePlan
+Plan = RoomsPlan | SignalsPlan | LatencyPlan | RecoveryPlan | PresencePlan | ConnectPlan | IdlePlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,20 @@
 """Who carries out which plan."""
 
 from collections.abc import Callable
+from typing import assert_never
 
-from benchmarks.load import connects, idle, rooms
-from benchmarks.load.plan import ConnectPlan, IdlePlan, Plan, RoomsPlan, Tally
+from benchmarks.load import connects, idle, latency, presence, recovery, rooms, signals
+from benchmarks.load.plan import (
+    ConnectPlan,
+    IdlePlan,
+    LatencyPlan,
+    Plan,
+    PresencePlan,
+    RecoveryPlan,
+    RoomsPlan,
+    SignalsPlan,
+    Tally,
+)
 
 
 def carry_out(plan: Plan, own: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
@@ -14,8 +25,19 @@ def carry_out(plan: Plan, own: int, tell: Callable[[str], None] = lambda _: None
     """
     match plan:
         case RoomsPlan():
-            return rooms.carry_out(plan, own, tell)
+            tally = rooms.carry_out(plan, own, tell)
         case ConnectPlan():
-            return connects.carry_out(plan, own, tell)
+            tally = connects.carry_out(plan, own, tell)
         case IdlePlan():
-            return idle.carry_out(plan, own, tell)
+            tally = idle.carry_out(plan, own, tell)
+        case SignalsPlan():
+            tally = signals.carry_out(plan, own, tell)
+        case LatencyPlan():
+            tally = latency.carry_out(plan, own, tell)
+        case RecoveryPlan():
+            tally = recovery.carry_out(plan, own, tell)
+        case PresencePlan():
+            tally = presence.carry_out(plan, own, tell)
+        case _:
+            assert_never(plan)
+    return tally

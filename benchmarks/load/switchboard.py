@@ -32,7 +32,8 @@ class Switchboard:
 
     def turn(self, seconds: float) -> None:
         """Hear everybody who has something, waiting up to `seconds` for the first."""
-        for descriptor, _ in self._poll.poll(seconds, max(1, len(self._lines))):
+        select.select((self._poll,), (), (), seconds)  # an epoll itself waits in whole milliseconds
+        for descriptor, _ in self._poll.poll(0, max(1, len(self._lines))):
             if (line := self._lines.get(descriptor)) is not None:
                 line.receive()
 

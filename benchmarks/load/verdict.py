@@ -57,3 +57,9 @@ def taken(effort: Effort) -> tuple[str, ...]:
     """The server's core was not its own."""
     share = effort.taken / effort.seconds
     return (f"other programs took {share:.0%} of the server's core",) if share > TAKEN_LIMIT else ()
+
+
+def overworked(effort: Effort) -> tuple[str, ...]:
+    """Where every moment counts, the load generator has to have time to spare, whatever the server has."""
+    own = (effort.own_cpu + effort.own_waited) / effort.seconds
+    return (f"the load generator was the bottleneck: busy {own:.0%} of the time",) if own > OWN_LIMIT else ()

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from functools import lru_cache
 from typing import Final
 
 MASK: Final = b"\xa5\x3c\x5a\xc3"
@@ -24,9 +25,15 @@ def upgrade_request(host: str, port: int, sid: str = "") -> bytes:
 def masked(payload: bytes) -> bytes:
     """`payload` (under 64 KiB) as one masked text frame."""
     size = len(payload)
+    head, key = _masking(size)
+    return head + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+
+
+@lru_cache(maxsize=4096)
+def _masking(size: int) -> tuple[bytes, int]:
+    """The head of a frame of that size, and its mask repeated over it."""
     head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
-    key = int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
-    return head + MASK + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+    return head + MASK, int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
 
 
 def frame(payload: bytes) -> bytes:

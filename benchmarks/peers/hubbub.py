@@ -106,4 +106,4 @@ class Hubbub:
 
         command = (sys.executable, "-m", "hubbub", "serve")
         with serving(command, folder, core, _environment(folder, secret)) as address:
-            yield Venue(address, open_rooms, users)
+            yield Venue(address, open_rooms, users, presence_to_chats_above=1000, offline_grace=2.0)

@@ -21,6 +21,10 @@ class Venue:
     address: Address
     open_rooms: Callable[[Sequence[int]], tuple[Room, ...]]
     users: Callable[[int], tuple[dict[str, str], ...]]
+    presence_to_chats_above: int | None = None
+    """Users from whose number on only those who share a chat are told of somebody's presence."""
+    offline_grace: float = 0.0
+    """How long, in seconds, a user without connections is not called offline yet."""
 
     @property
     def endpoint(self) -> Endpoint:

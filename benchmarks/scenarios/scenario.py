@@ -128,7 +128,7 @@ class Terms:
     needs: tuple[Case, ...] = ()
 
 
-BIG_ROOMS_ONLY = (("floor", "it serves big rooms only"),)
+BIG_ROOMS_ONLY = (("floor", "what it says is said by big rooms"),)
 """For `without`."""
 
 
