@@ -19,10 +19,16 @@ from benchmarks.scenarios.scenario import (
 
 _CLIENTS = 2000
 _IN_FLIGHT = 64
-_COST = Metric("cpu_microseconds_per_connect", "us/connect", ranged=True, less=True)
+_COST = Metric(
+    "cpu_microseconds_per_connect",
+    "us/connect",
+    ranged=True,
+    less=True,
+    title="server CPU per connect, microseconds",
+)
 _METRICS = (
     _COST,
-    Metric("connects_per_second", "connects/s", ranged=True),
+    Metric("connects_per_second", "connects/s", ranged=True, title="connects per second"),
     Metric("server_cpu_share", "CPU", ".0%"),
     Metric("load_cpu_share", "load CPU", ".0%"),
 )

@@ -22,7 +22,14 @@ _CLIENTS = 10_000
 _SPARE_DESCRIPTORS = 200
 _IN_FLIGHT = 64
 _HEARTBEAT_SECONDS = 25.0
-_MEMORY = Metric("kilobytes_per_connection", "KB/connection", ".1f", ranged=True, less=True)
+_MEMORY = Metric(
+    "kilobytes_per_connection",
+    "KB/connection",
+    ".1f",
+    ranged=True,
+    less=True,
+    title="server memory per connection, KB",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,14 @@ class IdleMemory(Terms):
     name: str
     metrics: tuple[Metric, ...] = (
         _MEMORY,
-        Metric("cpu_microseconds_per_connection_second", "us/connection/s", ".2f", ranged=True, less=True),
+        Metric(
+            "cpu_microseconds_per_connection_second",
+            "us/connection/s",
+            ".2f",
+            ranged=True,
+            less=True,
+            title="server CPU per connection and second, microseconds",
+        ),
         Metric("clients", "connections"),
     )
 

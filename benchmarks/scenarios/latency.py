@@ -24,12 +24,15 @@ from benchmarks.scenarios.small_rooms import FORTY
 
 _ROOMS, _MEMBERS = 40, 5
 _OF_SLOWEST = ""
-_P99 = Metric("p99_milliseconds", "p99 ms", ".2f", ranged=True, less=True)
+_TITLES = {"p50": "median of the latency, ms"}
+_P99 = Metric(
+    "p99_milliseconds", "p99 ms", ".2f", ranged=True, less=True, title="99th percentile of the latency, ms"
+)
 
 
 def _metrics() -> tuple[Metric, ...]:
     others = [
-        Metric(f"{name}_milliseconds", f"{name} ms", ".2f", less=True)
+        Metric(f"{name}_milliseconds", f"{name} ms", ".2f", less=True, title=_TITLES.get(name, ""))
         for name in PERCENTILES
         if name != "p99"
     ]

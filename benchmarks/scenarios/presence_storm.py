@@ -18,7 +18,13 @@ from benchmarks.scenarios.scenario import (
 
 _ROOM = 20
 _IN_FLIGHT = 64
-_COST = Metric("cpu_microseconds_per_change", "us/change", ranged=True, less=True)
+_COST = Metric(
+    "cpu_microseconds_per_change",
+    "us/change",
+    ranged=True,
+    less=True,
+    title="server CPU per arrival or departure, microseconds",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class PresenceStorm(Terms):
     users: int
     metrics: tuple[Metric, ...] = (
         _COST,
-        Metric("told", "events told"),
+        Metric("told", "events told", title="events told"),
         Metric("seconds_until_quiet", "quiet after s", ".2f", less=True),
         Metric("server_cpu_share", "CPU", ".0%"),
         Metric("load_cpu_share", "load CPU", ".0%"),

@@ -11,7 +11,9 @@ from benchmarks.scenarios.scenario import BIG_ROOMS_ONLY, Conditions, Measuremen
 _ROOMS, _CLIENTS = 40, 50
 _MESSAGES = 50
 _IN_FLIGHT = 256
-_ALL = Metric("seconds_until_all", "100 % s", ".2f", ranged=True, less=True)
+_ALL = Metric(
+    "seconds_until_all", "100 % s", ".2f", ranged=True, less=True, title="seconds until all had everything"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,13 @@ class RecoveryStorm(Terms):
         _ALL,
         Metric("seconds_until_half", "50 % s", ".2f", less=True),
         Metric("seconds_until_most", "99 % s", ".2f", less=True),
-        Metric("cpu_microseconds_per_client", "us/client", ranged=True, less=True),
+        Metric(
+            "cpu_microseconds_per_client",
+            "us/client",
+            ranged=True,
+            less=True,
+            title="server CPU per client, microseconds",
+        ),
         Metric("load_cpu_share", "load CPU", ".0%"),
     )
 

@@ -10,7 +10,7 @@ from benchmarks.peers.peer import Venue
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A figure of a result: its key in the JSON, its heading and its format in the table, and whether the
-    table also says how far the rounds were apart. `less` is better, or more.
+    table also says how far the rounds were apart. `less` is better, or more. It is plotted under its `title`.
     """
 
     key: str
@@ -18,6 +18,7 @@ class Metric:
     form: str = ",.0f"
     ranged: bool = False
     less: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

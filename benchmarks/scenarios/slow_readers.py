@@ -19,7 +19,7 @@ _MEMBERS, _SLOW, _IN_FLIGHT = 500, 25, 4
 _LETTERS = 4000
 _LONGER = 2.5
 """Times the usual measuring: buffers have to fill."""
-_DELIVERIES = Metric("deliveries_per_second", "deliveries/s", ranged=True)
+_DELIVERIES = Metric("deliveries_per_second", "deliveries/s", ranged=True, title="deliveries per second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SlowReaders(Terms):
     name: str
     metrics: tuple[Metric, ...] = (
         _DELIVERIES,
-        Metric("megabytes_grown", "MB grown", ".0f", less=True),
+        Metric("megabytes_grown", "MB grown", ".0f", less=True, title="growth of the server's memory, MB"),
         Metric("cut_off", f"cut off of {_SLOW}"),
         Metric("server_cpu_share", "CPU", ".0%"),
         Metric("load_cpu_share", "load CPU", ".0%"),

@@ -19,7 +19,7 @@ from benchmarks.scenarios.scenario import (
 _ROOMS, _MEMBERS = 40, 5
 _MESSAGES = 400
 """To read, in each room: enough for 20,000 requests a second in five seconds."""
-_REQUESTS = Metric("requests_per_second", "requests/s", ranged=True)
+_REQUESTS = Metric("requests_per_second", "requests/s", ranged=True, title="requests per second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,14 @@ class TypingReceipts(Terms):
     name: str
     metrics: tuple[Metric, ...] = (
         _REQUESTS,
-        Metric("cpu_microseconds_per_request", "us/request", ".1f", ranged=True, less=True),
+        Metric(
+            "cpu_microseconds_per_request",
+            "us/request",
+            ".1f",
+            ranged=True,
+            less=True,
+            title="server CPU per request, microseconds",
+        ),
         Metric("server_cpu_share", "CPU", ".0%"),
         Metric("load_cpu_share", "load CPU", ".0%"),
     )
