@@ -69,8 +69,7 @@ class FloorServer:
                 elif not self._read(clients[descriptor]):
                     client = clients.pop(descriptor)
                     poll.unregister(descriptor)
-                    if client.room is not None:
-                        client.room.members.remove(client)
+                    self.gone(client)
                     client.sock.close()
 
     def deliver(self, room: Room, message: bytes) -> None:
@@ -79,7 +78,10 @@ class FloorServer:
             client.sock.send(message)
 
     def _read(self, client: Client) -> bool:
-        received = client.sock.recv(65536)
+        try:
+            received = client.sock.recv(65536)
+        except ConnectionError:
+            return False
         client.pending += received
         if not client.upgraded:
             self._upgrade(client)
@@ -114,26 +116,37 @@ class FloorServer:
 
     def _packet(self, client: Client, payload: bytes) -> None:
         if payload.startswith(b"40/chat,"):
-            client.sock.send(frame(b'40/chat,{"sid":"floor"}'))
+            self.connect(client, json.loads(payload[8:]))
         elif payload.startswith(b"42/chat,"):
             number, _, rest = payload[8:].partition(b"[")
             event, request = json.loads(b"[" + rest)
-            room = self.rooms.setdefault(request["chatId"], Room())
-            if event == "join:chat":
-                client.room = room
-                room.members.append(client)
-            else:
-                room.seq += 1
-                own = json.dumps(
-                    {
-                        "content": request["content"],
-                        "seq": room.seq,
-                        "clientMessageId": request["clientMessageId"],
-                    },
-                    separators=(",", ":"),
-                )
-                self.deliver(room, frame(_HEAD + b"," + own[1:].encode() + b"]"))
-            client.sock.send(frame(b'43/chat,%b[{"success":true}]' % number))
+            self.request(client, number, event, request)
+
+    def connect(self, client: Client, auth: dict[str, str]) -> None:
+        """Let in whoever it is."""
+        client.sock.send(frame(b'40/chat,{"sid":"floor"}'))
+
+    def request(self, client: Client, number: bytes, event: str, request: dict[str, str]) -> None:
+        """Join the client to a room, or deliver its message; then the ack."""
+        room = self.rooms.setdefault(request["chatId"], Room())
+        if event == "join:chat":
+            client.room = room
+            room.members.append(client)
+        else:
+            room.seq += 1
+            own = {
+                "content": request["content"],
+                "seq": room.seq,
+                "clientMessageId": request["clientMessageId"],
+            }
+            text = json.dumps(own, separators=(",", ":"))
+            self.deliver(room, frame(_HEAD + b"," + text[1:].encode() + b"]"))
+        client.sock.send(frame(b'43/chat,%b[{"success":true}]' % number))
+
+    def gone(self, client: Client) -> None:
+        """Forget a client whose connection has ended."""
+        if client.room is not None:
+            client.room.members.remove(client)
 
 
 if __name__ == "__main__":

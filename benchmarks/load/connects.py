@@ -28,7 +28,7 @@ def carry_out(plan: ConnectPlan, own: int, tell: Callable[[str], None]) -> Tally
         else:
             client = Newcomer(number, plan.endpoint, plan.auths[number], welcome)
             clients.append(client)
-            switchboard.add(client.sock.fileno(), client)
+            switchboard.add(client)
 
     arrivals = Arrivals(len(plan.auths), plan.in_flight, make, switchboard)
     try:
@@ -50,8 +50,6 @@ def carry_out(plan: ConnectPlan, own: int, tell: Callable[[str], None]) -> Tally
         }
         return Tally(storm, figures, () if quiet else ("it never became quiet",))
     finally:
-        for client in _sockets(clients):
-            client.sock.close()
         switchboard.close()
 
 

@@ -25,7 +25,7 @@ def carry_out(plan: IdlePlan, own: int, tell: Callable[[str], None]) -> Tally:
     def make(number: int, welcome: Callable[[], None]) -> None:
         client = Newcomer(number, plan.endpoint, plan.auths[number], welcome)
         clients.append(client)
-        switchboard.add(client.sock.fileno(), client)
+        switchboard.add(client)
 
     def heard() -> int:
         return sum(client.heard for client in clients)
@@ -44,6 +44,4 @@ def carry_out(plan: IdlePlan, own: int, tell: Callable[[str], None]) -> Tally:
         figures = {"clients": arrivals.welcomed, "memory": after - before, "told": heard() - told}
         return Tally(effort, figures, () if quiet else ("it never became quiet",))
     finally:
-        for client in clients:
-            client.sock.close()
         switchboard.close()

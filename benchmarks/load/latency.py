@@ -100,7 +100,7 @@ def carry_out(plan: LatencyPlan, own: int, tell: Callable[[str], None]) -> Tally
     def make(number: int, welcome: Callable[[], None]) -> None:
         client = Listener(number, plan.endpoint, seats[number], schedule, welcome)
         clients.append(client)
-        switchboard.add(client.sock.fileno(), client)
+        switchboard.add(client)
 
     try:
         tell("connecting")
@@ -117,8 +117,6 @@ def carry_out(plan: LatencyPlan, own: int, tell: Callable[[str], None]) -> Tally
         counts = _settle(schedule, clients, switchboard)
         return Tally(effort, _figures(schedule, last - first), wrong_counts(counts), counts)
     finally:
-        for client in clients:
-            client.sock.close()
         switchboard.close()
 
 

@@ -10,7 +10,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 
-from benchmarks.load.arrivals import Newcomer
+from benchmarks.load.arrivals import NOOP, Newcomer
 from benchmarks.load.client import Client, LoadError, connect_packet
 from benchmarks.load.plan import Endpoint
 from benchmarks.load.switchboard import Switchboard
@@ -136,7 +136,7 @@ class PollingClient:
 
     def _http(self, answered: Callable[[bytes], None]) -> Http:
         http = Http(self._endpoint, answered)
-        self._switchboard.add(http.sock.fileno(), http)
+        self._switchboard.add(http)
         return http
 
     def _polled(self, body: bytes) -> None:
@@ -145,7 +145,7 @@ class PollingClient:
                 self._open(str(json.loads(packet[1:])["sid"]))
             elif packet.startswith(b"40/chat,"):
                 self._welcomed()
-            elif not packet.startswith((b"42/chat,", b"6", b"2")):
+            elif not packet.startswith((b"42/chat,", NOOP, b"2")):
                 raise LoadError(f"client {self.number}: unexpected packet {packet[:300]!r}")
         if not self._probed:
             self._gets.request(self._sid)
@@ -155,7 +155,7 @@ class PollingClient:
         self._sid = sid
         self._posts.request(sid, connect_packet(self._auth))
         self.websocket = Upgrader(self.number, self._endpoint, sid, self._welcomed, self._probe_answered)
-        self._switchboard.add(self.websocket.sock.fileno(), self.websocket)
+        self._switchboard.add(self.websocket)
 
     def _welcomed(self) -> None:
         if self._connected:
@@ -180,5 +180,4 @@ class PollingClient:
 
     def _leave_polling(self) -> None:
         for http in (self._gets, self._posts):
-            self._switchboard.remove(http.sock.fileno())
-            http.sock.close()
+            self._switchboard.hang_up(http)

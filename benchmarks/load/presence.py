@@ -67,7 +67,7 @@ class Crowd:
             number = numbers[place]
             user = User(number, self.plan.endpoint, self.seats[number], welcome)
             self.users[number] = user
-            self.switchboard.add(user.sock.fileno(), user)
+            self.switchboard.add(user)
 
         Arrivals(len(numbers), self.plan.in_flight, make, self.switchboard).run(_OPEN_SECONDS)
 
@@ -76,8 +76,7 @@ class Crowd:
         for number in numbers:
             user = self.users.pop(number)
             self.told += len(user.arrived) + len(user.left)
-            self.switchboard.remove(user.sock.fileno())
-            user.sock.close()
+            self.switchboard.hang_up(user)
 
     def forget(self) -> None:
         """Begin to note anew."""
@@ -102,8 +101,6 @@ class Crowd:
 
     def close(self) -> None:
         """Everybody goes."""
-        for user in self.users.values():
-            user.sock.close()
         self.switchboard.close()
 
     def concerns(self, listener: int, subject: int) -> bool:

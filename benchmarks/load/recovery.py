@@ -123,12 +123,12 @@ class Scene:
             speaker = Speaker(number, endpoint, room, place, welcome)
             speaker.prepare()
             self.speakers.append(speaker)
-            self.switchboard.add(speaker.sock.fileno(), speaker)
+            self.switchboard.add(speaker)
         else:
             client = Returner(number, endpoint, room, place, welcome)
             client.prepare(self.plan.messages)
             self.returners.append(client)
-            self.switchboard.add(client.sock.fileno(), client)
+            self.switchboard.add(client)
 
     def heard(self) -> int:
         """Events that came to anybody."""
@@ -149,8 +149,7 @@ class Scene:
     def cut(self) -> None:
         """End the connections of all but the speakers, without a word."""
         for client in self.returners:
-            self.switchboard.remove(client.sock.fileno())
-            client.sock.close()
+            self.switchboard.hang_up(client)
 
     def reunite(self) -> float:
         """Everybody comes back, `in_flight` of them on their way at a time; when that began."""
@@ -161,7 +160,7 @@ class Scene:
             while waiting and len(coming) < self.plan.in_flight:
                 client = waiting.pop()
                 client.come_back(self.plan.endpoint)
-                self.switchboard.add(client.sock.fileno(), client)
+                self.switchboard.add(client)
                 coming.append(client)
             self.switchboard.turn(0.01)
             if time.monotonic() > began + _RETURN_SECONDS:
@@ -170,8 +169,6 @@ class Scene:
 
     def close(self) -> None:
         """Leave."""
-        for client in (*self.speakers, *self.returners):
-            client.sock.close()
         self.switchboard.close()
 
 

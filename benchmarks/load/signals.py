@@ -134,7 +134,7 @@ def carry_out(plan: SignalsPlan, own: int, tell: Callable[[str], None]) -> Tally
         room, place, signals = seats[number]
         client = Signaller(number, plan.endpoint, (room, place), signals, welcome)
         clients.append(client)
-        switchboard.add(client.sock.fileno(), client)
+        switchboard.add(client)
 
     try:
         tell("connecting")
@@ -152,8 +152,6 @@ def carry_out(plan: SignalsPlan, own: int, tell: Callable[[str], None]) -> Tally
         tell("settling")
         return Tally(effort, {"requests": requests}, _settle(clients, switchboard))
     finally:
-        for client in clients:
-            client.sock.close()
         switchboard.close()
 
 

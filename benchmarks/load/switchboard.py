@@ -1,6 +1,7 @@
 """Clients that each do something of their own, heard over one epoll."""
 
 import select
+import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -9,26 +10,29 @@ from typing import Protocol
 class Line(Protocol):
     """What can be heard: a client, or one connection of a client that has several."""
 
+    sock: socket.socket
+
     def receive(self) -> None:
         """Read once; there is something to read. Raises LoadError."""
 
 
 class Switchboard:
-    """Lines by their descriptors."""
+    """The lines that are open, by their descriptors."""
 
     def __init__(self) -> None:
         self._lines: dict[int, Line] = {}
         self._poll = select.epoll()
 
-    def add(self, descriptor: int, line: Line) -> None:
-        """Hear `line` when its descriptor has something to read."""
-        self._lines[descriptor] = line
-        self._poll.register(descriptor, select.EPOLLIN)
+    def add(self, line: Line) -> None:
+        """Hear `line` when it has something to read."""
+        self._lines[line.sock.fileno()] = line
+        self._poll.register(line.sock, select.EPOLLIN)
 
-    def remove(self, descriptor: int) -> None:
-        """Hear it no more; before it is closed."""
-        del self._lines[descriptor]
-        self._poll.unregister(descriptor)
+    def hang_up(self, line: Line) -> None:
+        """Close its connection, without a word."""
+        del self._lines[line.sock.fileno()]
+        self._poll.unregister(line.sock)
+        line.sock.close()
 
     def turn(self, seconds: float) -> None:
         """Hear everybody who has something, waiting up to `seconds` for the first."""
@@ -45,5 +49,7 @@ class Switchboard:
         return done
 
     def close(self) -> None:
-        """Hear nobody."""
+        """Close all connections."""
+        for line in self._lines.values():
+            line.sock.close()
         self._poll.close()

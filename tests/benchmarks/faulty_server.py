@@ -1,4 +1,4 @@
-"""`faulty_server.py FAULT`: the floor server with one fault, to the third of the first room at message 20."""
+"""`faulty_server.py FAULT`: the floor server with one fault, to the third of the first room at message 5."""
 
 import random
 import socket
@@ -7,7 +7,7 @@ import time
 
 from benchmarks.floor.server import FloorServer, Room
 
-AT = 20
+AT = 5
 VICTIM = 2
 
 

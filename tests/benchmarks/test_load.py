@@ -48,7 +48,7 @@ def test_counts_add_up_when_the_server_is_right(drive: Drive, count: int) -> Non
     tally = drive("dribble", count)
     assert not tally.problems
     assert tally.counts is not None
-    assert tally.counts.sent == tally.counts.acknowledged == tally.counts.broadcast > 20
+    assert tally.counts.sent == tally.counts.acknowledged == tally.counts.broadcast > 7
     messages = tally.figures["messages"]
     assert tally.figures["deliveries"] == pytest.approx(MEMBERS * messages, abs=MEMBERS * 4 * count)
 
@@ -74,7 +74,7 @@ def test_a_single_wrong_delivery_is_noticed(
     assert found is not None
     assert (found.lost, found.repeated, found.swapped) == counts
     assert objection in tally.problems
-    assert found.sent > 40, "the others went on"
+    assert found.sent > 7, "the others went on"
 
 
 def test_a_closed_connection_ends_the_measurement(drive: Drive) -> None:

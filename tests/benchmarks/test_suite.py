@@ -83,7 +83,7 @@ def test_bars_are_judged_by_medians(tmp_path: Path) -> None:
     assert [(outcome.ratio, outcome.met) for outcome in judge(results)] == [(2.0, True), (2.0, False)]
     text = printed(results, {"other": "not installed"})
     assert "24,690" in text
-    assert "skipped: other: not installed" in text
+    assert "skipped  other: not installed" in text
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_disturbed_round_is_left_out(tmp_path: Path) -> None:
     spread = results[0].spread("speed")
     assert spread is not None
     assert (spread.low, spread.median, spread.high) == (74070.0, 74070.0, 74070.0)
-    assert f"left out: , case: round 1: {NOISE}" in printed(results, {})
+    assert f"left out  , case: round 1: {NOISE}" in printed(results, {})
 
 
 def test_rounds_begin_with_another_peer_each_time(tmp_path: Path) -> None:
