@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
         "--list", action="store_true", help="name scenarios, cases and peers, and measure nothing"
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds (3)")
-    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="measured in each round (4)")
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="measured in each round (3)")
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this one; may be repeated")
     parser.add_argument(
         "--scenario", action="append", choices=SCENARIOS, help="only this one; may be repeated"

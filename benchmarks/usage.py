@@ -56,9 +56,13 @@ def _core_busy(cores: set[int]) -> float:
 
 
 def memory(process: int) -> int:
-    """Bytes of memory that a process holds, its proportional share (PSS). Raises ProcessLookupError."""
+    """Bytes of memory of its own that a process holds, its share of it (`Pss_Anon`): heaps and stacks.
+
+    Not the files that it has mapped: the kernel brings those in and drops them as it likes.
+    Raises ProcessLookupError.
+    """
     try:
         report = (Path("/proc") / str(process) / "smaps_rollup").read_text()
     except FileNotFoundError as error:
         raise ProcessLookupError(f"the server, process {process}, has ended") from error
-    return next(int(line.split()[1]) * 1024 for line in report.splitlines() if line.startswith("Pss:"))
+    return next(int(line.split()[1]) * 1024 for line in report.splitlines() if line.startswith("Pss_Anon:"))

@@ -18,6 +18,7 @@ from benchmarks.scenarios.scenario import Case
 SCENARIOS: dict[str, Sequence[Case]] = {
     "big-room": big_room.CASES,
     "big-room-5000": big_room.HUGE_CASES,
+    "big-room-5000-more": big_room.MORE_HUGE_CASES,
     "big-room-one-sender": big_room.ONE_SENDER_CASES,
     "small-rooms": small_rooms.CASES,
     "typing-receipts": typing_receipts.CASES,
@@ -28,4 +29,4 @@ SCENARIOS: dict[str, Sequence[Case]] = {
     "presence-storm": presence_storm.CASES,
     "slow-readers": slow_readers.CASES,
 }
-DEFAULT = tuple(name for name in SCENARIOS if name != "big-room-one-sender")
+DEFAULT = tuple(name for name in SCENARIOS if name not in {"big-room-5000-more", "big-room-one-sender"})

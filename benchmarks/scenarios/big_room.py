@@ -9,5 +9,6 @@ CASES = (
     big_room(500, 16),
     big_room(500, 64, Bar("deliveries_per_second", "node", 10, 15)),
 )
-HUGE_CASES = (big_room(5000, 1), big_room(5000, 4), big_room(5000, 16), big_room(5000, 64))
+HUGE_CASES = (big_room(5000, 1, rounds=1), big_room(5000, 16, rounds=1))
+MORE_HUGE_CASES = (big_room(5000, 4, rounds=1), big_room(5000, 64, rounds=1))
 ONE_SENDER_CASES = (big_room(500, 4, one_sender=True), big_room(500, 64, one_sender=True))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from benchmarks.load.plan import IdlePlan, Tally
 from benchmarks.load.spawn import carry_out
-from benchmarks.load.verdict import taken
 from benchmarks.peers.peer import Venue
 from benchmarks.processes import descriptors
 from benchmarks.scenarios.scenario import (
@@ -55,7 +54,7 @@ class IdleMemory(Terms):
         auths = venue.users(min(conditions.scaled(_CLIENTS), descriptors() - _SPARE_DESCRIPTORS))
         plan = IdlePlan(venue.endpoint, auths, _IN_FLIGHT, _HEARTBEAT_SECONDS * conditions.share)
         tally = carry_out(plan, conditions.core, conditions.tell)
-        return measurement(lambda: _values(tally), tally.problems, taken(tally.effort))
+        return measurement(lambda: _values(tally), tally.problems, ())
 
 
 def _values(tally: Tally) -> dict[str, float]:
