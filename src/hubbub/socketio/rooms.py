@@ -64,8 +64,12 @@ class Room(Generic[M]):
 
     def send(self, packet: Outgoing, skip: Collection[M] = ()) -> int:
         """Send to all members but those to `skip`; how many that were."""
-        sent = self.send_later(packet, skip)
-        self.release()
+        if skip or self._apart:
+            sent = self.send_later(packet, skip)
+        else:
+            self._burst.append(packet)
+            sent = len(self.plain) + len(self.marked)
+        self._flusher.gather(self)
         return sent
 
     def send_later(self, packet: Outgoing, skip: Collection[M] = ()) -> int:
