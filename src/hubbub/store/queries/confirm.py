@@ -1,7 +1,7 @@
 """Receipts: the hot path of a confirmation, on SQLite.
 
 One call records all confirmations of a batch, in the manner of `append`: it reads in three statements,
-decides in memory and writes in four.
+decides in memory and writes in five. A message may still be in the tail of the log (tail.py).
 
 Own messages are never confirmed, and would cut the ranges of somebody who takes part in a conversation into
 pieces without number. So a short gap that holds nothing but own messages is covered: its numbers join the
@@ -31,21 +31,28 @@ MEMBERSHIPS: Final = Bulk(
 )
 MESSAGES: Final = Bulk(
     """
-    WITH k(id) AS (VALUES :rows)
+    WITH k(id) AS (VALUES :rows), found(position, id, chat_id, seq, user_id, delivered_count, read_count) AS (
+        SELECT m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count
+        FROM k CROSS JOIN messages m ON m.id = k.id
+        UNION ALL
+        SELECT m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count
+        FROM k CROSS JOIN tail m ON m.id = k.id
+    )
     SELECT json_group_array(
-        json_array(m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count))
-    FROM k CROSS JOIN messages m ON m.id = k.id
+        json_array(position, id, chat_id, seq, user_id, delivered_count, read_count)) FROM found
     """,
     1,
 )
 OWN: Final = Bulk(
     """
-    WITH k(i, chat_id, user_id, lo, hi) AS (VALUES :rows)
-    SELECT json_group_array(own.i) FROM (
-        SELECT k.i FROM k CROSS JOIN messages m
+    WITH k(i, chat_id, user_id, lo, hi) AS (VALUES :rows), found(i, size) AS (
+        SELECT k.i, k.hi - k.lo + 1 FROM k CROSS JOIN messages m
         ON m.chat_id = k.chat_id AND m.seq BETWEEN k.lo AND k.hi AND m.user_id = k.user_id
-        GROUP BY k.i HAVING count(*) = max(k.hi) - max(k.lo) + 1
-    ) own
+        UNION ALL
+        SELECT k.i, k.hi - k.lo + 1 FROM k CROSS JOIN tail m
+        ON m.chat_id = k.chat_id AND m.seq BETWEEN k.lo AND k.hi AND m.user_id = k.user_id
+    )
+    SELECT json_group_array(own.i) FROM (SELECT i FROM found GROUP BY i HAVING count(*) = max(size)) own
     """,
     5,
 )
@@ -58,10 +65,19 @@ COUNT: Final = Bulk(
     """,
     4,
 )
+COUNT_IN_TAIL: Final = Bulk(
+    """
+    WITH k(position, delivered_count, read_count, receipted_at) AS (VALUES :rows)
+    UPDATE tail
+    SET delivered_count = k.delivered_count, read_count = k.read_count, receipted_at = k.receipted_at
+    FROM k WHERE tail.position = k.position
+    """,
+    4,
+)
 SAVE: Final = Bulk(
     """
     WITH k(chat_id, user_id, delivered, read) AS (VALUES :rows)
-    INSERT INTO receipts (chat_id, user_id, delivered, read) SELECT * FROM k WHERE chat_id IS NOT NULL
+    INSERT INTO receipts (chat_id, user_id, delivered, read) SELECT * FROM k WHERE chat_id <> ''
     ON CONFLICT (chat_id, user_id) DO UPDATE SET delivered = excluded.delivered, read = excluded.read
     """,
     4,
@@ -184,7 +200,9 @@ class _Plan:
         if not (self._delivered or self._read):
             return
         changed = [m for m in self._messages.values() if m.confirmed_at is not None]
-        COUNT.run(self._cursor, [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed])
+        counts = [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed]
+        COUNT.run(self._cursor, counts)
+        COUNT_IN_TAIL.run(self._cursor, counts)
         members = {pair: confirmed for pair, confirmed in self._members.items() if confirmed.new}
         self._cover(members)
         SAVE.run(
