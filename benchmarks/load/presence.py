@@ -18,7 +18,7 @@ _TOLD = re.compile(rb'\["user:(on|off)line",\{"userId":"user-(\d+)"')
 _LONGEST = 48
 _PING = b"\x81\x012"
 _OPEN_SECONDS = 180.0
-_SILENCE_SECONDS = 0.5
+_SILENCE_SECONDS = 2.0
 _SILENCE_SECONDS_AT_MOST = 180.0
 
 
@@ -92,7 +92,7 @@ class Crowd:
             self.switchboard.run(lambda: False, 0.05)
             if self._heard() != heard:
                 heard, last = self._heard(), time.monotonic()
-            elif now - last > _SILENCE_SECONDS and now - began > at_least:
+            elif now - max(last, began + at_least) > _SILENCE_SECONDS:
                 break
         return last - began
 
