@@ -38,12 +38,16 @@ async def test_a_familiar_header_spares_most_of_the_work(
     assert claims.sub == "u2"
 
 
-@pytest.mark.parametrize("segment", ["e30!", "e3.0", "e31", "e", "e30==", "e 30", "", "."])
-async def test_a_payload_is_written_in_one_way(signatures: Signatures, segment: str) -> None:
-    """What is no canonical base64url is refused, rightly signed or not."""
+async def test_a_payload_is_written_in_one_way(signatures: Signatures) -> None:
+    """Good claims in any other spelling than the canonical base64url are refused, rightly signed or not."""
     header = jwt.encode(CLAIMS, SECRET).split(".")[0]
-    with pytest.raises(TokenInvalid):
-        await signatures.verify(signed(header, segment))
+    claims = json.dumps(CLAIMS).encode()
+    segment = base64.urlsafe_b64encode(claims + b" " * (-len(claims) % 3 + 1)).decode().rstrip("=")
+    assert (await signatures.verify(signed(header, segment))).sub == "u1"
+    spare_bits = segment[:-1] + chr(ord(segment[-1]) + 1)
+    for other in (spare_bits, segment + "!", f"{segment[:5]} {segment[5:]}", f".{segment}", segment[:-1], ""):
+        with pytest.raises(TokenInvalid):
+            await signatures.verify(signed(header, other))
 
 
 async def test_another_hash_is_another_algorithm(signatures: Signatures) -> None:

@@ -31,7 +31,7 @@ def client_address(request: Request, config: EngineConfig) -> str:
         if said is None or not _trusted(address, config):
             break
         address = said
-    return str(address)
+    return _text(address)
 
 
 def origin_allowed(request: Request, config: EngineConfig) -> bool:
@@ -97,7 +97,11 @@ def _parse(text: str) -> _Address | None:
     return _parse_address(text) if len(text) <= _LONGEST_ADDRESS else None
 
 
-@lru_cache(maxsize=1024)  # clients come back, and many of them through the same proxy
+# Clients come back, and many of them through the same proxy.
+_text = lru_cache(maxsize=1024)(str)
+
+
+@lru_cache(maxsize=1024)
 def _parse_address(text: str) -> _Address | None:
     try:
         address = ip_address(text)
