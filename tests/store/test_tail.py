@@ -262,3 +262,20 @@ async def test_what_the_audit_finds_in_a_tail(store: SqliteStore, path: Path) ->
     assert "the tail begins with position 1, but those up to 10 are given already" in findings(path)
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("UPDATE tail SET position = 11 WHERE seq = 11")
+
+
+async def test_closing_when_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """The tail stays as it is, and the next start goes on with it."""
+    monkeypatch.setattr("hubbub.store.database.WRITING", "PRAGMA busy_timeout = 20;")
+    store = await SqliteStore.open(path)
+    await room(store, "a", "ann")
+    sent = await say(store, "a", "ann", *"abc")
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        await store.close()
+        foreign.execute("ROLLBACK")
+    assert rows(path, "tail") == 3
+    store = await SqliteStore.open(path)
+    assert await store.read("a", limit=10) == sent
+    await store.close()
+    assert rows(path, "messages") == 3
