@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.harness.clients import Client, Json, settle
-from tests.harness.users import new_user
+from tests.harness.inbox import PATIENCE
+from tests.harness.users import User, new_user
 from tests.harness.world import World
 
 ME, PEER, STRANGER = "the asker", "the other member", "a stranger"
@@ -39,7 +41,17 @@ async def cast_for(world: World, mode: str) -> Cast:
     chat_id = await world.chat_of(users[0], users[1], name="The table", description="For rows")
     await world.rest.introduce(users[2])
     me, peer, stranger = await world.connect_all(*users, mode=mode)
+    for client in (me, peer, stranger):
+        for user in users:
+            await client.inbox.until(partial(knows, client, user), PATIENCE, f"{user.username} to be told of")
     return Cast(world, mode, me, peer, stranger, chat_id)
+
+
+def knows(client: Client, user: User) -> bool | None:
+    """Whether a client has been told that a user is there; None until then: presence may take a moment."""
+    there = [one["userId"] for told in client.seen("users:online") for one in told["users"]]
+    there += [told["userId"] for told in client.seen("user:online")]
+    return user.id in there or None
 
 
 @dataclass(frozen=True, slots=True)
