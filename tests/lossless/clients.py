@@ -201,6 +201,7 @@ class Session(ABC):
         """Get into all rooms and have everything. Raises LinkLost, TimeoutError."""
         if continued:
             await self._look_around()
+            await self._catch_up()
         elif self.token is not None:
             await self._recover()
         if self.token is None and self.role.way in (Way.TOKEN, Way.CLAIM):
@@ -239,7 +240,10 @@ class Session(ABC):
         if not answer["success"]:
             raise NotIn if answer["code"] == "NOT_FOUND" else LinkLost(answer["code"])
         if chat in self.have:
+            # Should it be cut off in the middle, it goes on after whatever comes next.
+            self._unread.add(chat)
             await self._read(chat, self.have[chat], answer["roomInfo"]["lastSeq"])
+            self._unread.discard(chat)
 
     def _entered(self, chat: str, answer: Json) -> None:
         """Note the answer to a join; messages behind `lastSeq` may have come before it."""
@@ -289,6 +293,10 @@ class Session(ABC):
             await asyncio.sleep(RETRY)
         else:
             raise LinkLost("no recovery")
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Read what is still to be read of the rooms that this client is in."""
         for chat in sorted(self._unread & self.rooms):
             await self._read(chat, self.have[chat], None)
             self._unread.discard(chat)
