@@ -93,6 +93,15 @@ async def test_joining_again(world: World) -> None:
         assert peer.seen(name) == []
 
 
+async def test_joining_again_behind_messages(world: World) -> None:
+    """`lastSeq` is that of the newest message, so who did not know of being in the room reads up to it."""
+    chat_id, (client, peer) = await world.room_of(new_user(), new_user())
+    await peer.say(chat_id, "one")
+    await peer.say(chat_id, "two")
+    await client.wait("message:new", content="two")
+    assert (await client.join(chat_id))["lastSeq"] == 2
+
+
 async def test_devices(world: World) -> None:
     """`user:joined` and `user:left` come for each socket and count the user's sockets in the room."""
     user, watcher = new_user(), new_user()

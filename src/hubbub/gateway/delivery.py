@@ -144,11 +144,14 @@ class Delivery:
     # Entering and leaving.
 
     async def enter(self, client: Client, chat_id: str) -> int:
-        """Let a socket get the chat's messages from now on; return the `seq` behind which they begin."""
+        """Let a socket get the chat's messages from now on; return the `seq` behind which they begin.
+
+        For one that is in the room already that is the newest it was told: it may not know that it is.
+        """
         if chat_id not in client.rooms:
             await self.hold(client, chat_id)
             self.release(client, (chat_id,))
-        return client.rooms[chat_id]
+        return self.live(client).get(chat_id, client.rooms[chat_id])
 
     async def hold(self, client: Client, chat_id: str) -> int:
         """Enter, but keep what is told to the socket until `release`; return the `seq` behind which that
