@@ -1,18 +1,21 @@
 """Every implementation of the ports of `cluster.base`: each faces the same tests."""
 
+import asyncio
 import atexit
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
 from hubbub.cluster.base import Bus, Connection, Limiter, Registry
 from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
-from hubbub.cluster.valkey import open_cluster
+from hubbub.cluster.valkey import Cluster, open_cluster
 from tests.chat.fakes import FakeClock
 from tests.harness.valkey import ValkeyServer
 
 NAMES = ("local", "valkey")
+
+Join = Callable[[str], Awaitable[Cluster]]
 
 # What a node needs of Valkey: no scripts, nothing dangerous, and nobody else's keys and channels.
 ACCESS = "on >geheim ~hubbub:* &hubbub:* +@all -@scripting -@dangerous -@admin"
@@ -66,3 +69,16 @@ def connection(socket_id: str, user_id: str, connected_at: int = 0) -> Connectio
         user_agent="agent",
         connected_at=connected_at,
     )
+
+
+async def wait_until(holds: Callable[[], Awaitable[bool] | bool], what: str, seconds: float = 30.0) -> None:
+    """Wait for something to become true."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                answer = holds()
+                if answer if isinstance(answer, bool) else await answer:
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"never within {seconds:.0f} s: {what}") from None

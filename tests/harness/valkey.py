@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,16 @@ def binary() -> Path:
 
 
 class ValkeyServer:
-    """A server process. It keeps nothing on disk: started again, it is empty."""
+    """A server process. It keeps nothing on disk: started again, it is empty.
 
-    def __init__(self, *options: str, port: int = 0) -> None:
+    With directives of a `sentinel` it is one.
+    """
+
+    def __init__(self, *options: str, port: int = 0, sentinel: tuple[str, ...] = ()) -> None:
         # The path of a socket has to be short.
         self._folder = folder = Path(tempfile.mkdtemp(prefix="hubbub-valkey-"))
         self._options = options
+        self._sentinel = sentinel
         self.port = port
         self.path = folder / "valkey.sock"
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,16 +50,11 @@ class ValkeyServer:
 
     def start(self) -> None:
         """Start it; returns once it answers."""
-        command = [
-            str(binary()),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--unixsocket",
-            str(self.path),
-        ]
-        command += ["--save", "", "--appendonly", "no", "--daemonize", "no", *self._options]
+        config = self._folder / "valkey.conf"
+        lines = [f"port {self.port}", "bind 127.0.0.1", f"unixsocket {self.path}", 'save ""', *self._sentinel]
+        config.write_text("\n".join(lines))
+        mode = ("--sentinel",) if self._sentinel else ()
+        command = [str(binary()), str(config), *mode, *self._options]
         with (self._folder / "valkey.log").open("ab") as output:
             self.process = subprocess.Popen(command, cwd=self._folder, stdout=output, stderr=output)
         deadline = time.monotonic() + 30.0
@@ -106,3 +106,25 @@ class ValkeyServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         os.kill(self.process.pid, number)
+
+
+def free_port() -> int:
+    """Return a port that is free now, as is the one that a cluster uses beside it."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+@contextlib.contextmanager
+def running(*servers: ValkeyServer) -> Iterator[None]:
+    """Start servers; they are gone afterwards."""
+    try:
+        for server in servers:
+            server.start()
+        yield
+    finally:
+        for server in servers:
+            server.remove()

@@ -16,12 +16,14 @@ MOST_BYTES: Final = 16_777_216
 _BATCH: Final = 500
 _DEADLINE: Final = 5.0
 _PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 4.0
 
 
 async def is_sharded(line: Line, channel: str) -> bool:
     """Whether a server has sharded publishing: Valkey, and Redis from 7 on. Raises `LineLost`."""
     (reply,) = await line.call([("SPUBLISH", channel, "")])
-    if isinstance(reply, ReplyError):
+    # A cluster's server knows the command when it says where the channel is.
+    if isinstance(reply, ReplyError) and not str(reply).startswith("MOVED"):
         if "unknown command" in str(reply).lower():
             return False
         raise LineLost(str(reply))
@@ -40,6 +42,8 @@ class Voice:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_up = False
+        # Between two attempts; longer when nothing gets out in between.
+        self._pause = _PAUSE
         self._empty = asyncio.Event()
         self._empty.set()
         self.published = 0
@@ -88,7 +92,8 @@ class Voice:
             except Exception:
                 log.exception("publishing failed")
             self._hang_up()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _hang_up(self) -> None:
         self._is_up = False
@@ -132,6 +137,7 @@ class Voice:
         for _ in range(count):
             self._bytes -= len(queue.popleft()[1])
         self.published += count
+        self._pause = _PAUSE
         if not queue:
             self._empty.set()
 
