@@ -1,13 +1,20 @@
 """Several nodes on one Valkey, in one process: what they share goes through the server all the same."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
+import uvloop
 
 from hubbub.cluster.valkey import Cluster, membership, nodes, open_cluster
 from tests.cluster.implementations import Join
 from tests.harness.valkey import ValkeyServer
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the server runs on. Tests that make their own have that of asyncio."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

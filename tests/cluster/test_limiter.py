@@ -94,9 +94,9 @@ def test_after_the_time_it_names_the_next_attempt_succeeds(name: str) -> None:
                     assert wait >= 1
                     clock.advance(wait - 1)
                     if wait > 1:
-                        assert await ports.limiter.hit("key", limit, 5.0, 0.0) is not None
+                        assert await ports.limiter.hit("key", limit, 5.0, block) is not None
                     clock.advance(1.0)
-                    assert await ports.limiter.hit("key", limit, 5.0, 0.0) is None
+                    assert await ports.limiter.hit("key", limit, 5.0, block) is None
 
     @settings(max_examples=EXAMPLES[name], deadline=None)
     @given(steps=st.lists(STEPS, max_size=100), limit=st.integers(1, 4), block=st.sampled_from((0.0, 7.0)))

@@ -9,6 +9,7 @@ plan watches and that others change meanwhile makes all plans of the batch begin
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -22,7 +23,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MOST: Final = 200
-_TRIES: Final = 20
+_TRIES: Final = 50
+_TOGETHER: Final = 2
+"""Attempts after which a batch is taken apart: others then wait no longer for one key that is wanted much."""
+
+_LONGEST_PAUSE: Final = 16
+"""Milliseconds between two attempts."""
+
 _PAUSE: Final = 0.25
 
 
@@ -77,7 +84,8 @@ class _Operation(Generic[T]):
 class Batches:
     """Operations on the keys of one slot. `fence` names a key without which fenced operations are not done.
 
-    `deadline` (seconds) bounds every operation. Must be opened and closed.
+    `deadline` (seconds) bounds every batch; when one does not keep it, all operations that wait are `Away`.
+    Must be opened and closed.
     """
 
     def __init__(
@@ -119,11 +127,7 @@ class Batches:
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Operation(subject, make, outcome, fenced))
         self._wake.set()
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await outcome
-        except TimeoutError:
-            raise Away from None
+        return await outcome
 
     # Connecting.
 
@@ -184,13 +188,19 @@ class Batches:
         return batch
 
     async def _carry_out(self, line: Line, batch: list[_Operation[Any]]) -> None:
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             if await self._attempt(line, batch):
                 for operation in batch:
                     if operation.result and not operation.outcome.done():
                         operation.outcome.set_result(operation.result[0])
                 return
-        raise LineLost("others change the same keys all the time")
+            if len(batch) > 1 and attempt >= _TOGETHER:
+                for operation in batch:
+                    await self._carry_out(line, [operation])
+                return
+            # Others want the same key: whoever comes back first goes on.
+            await asyncio.sleep(secrets.randbelow(min(2**attempt, _LONGEST_PAUSE)) / 1000)
+        _fail(batch)
 
     async def _attempt(self, line: Line, batch: list[_Operation[Any]]) -> bool:
         """Look and change once; False when watched keys were changed meanwhile."""
@@ -209,6 +219,7 @@ class Batches:
         done = replies[-1]
         if done is None:
             return False
+        _check(done)
         _share_out(changing, done)
         return True
 
@@ -253,10 +264,14 @@ def _share_out(operations: list[_Operation[Any]], replies: list[Reply]) -> None:
 
 async def _call(line: Line, commands: list[Command]) -> list[Reply]:
     replies = await line.call(commands)
+    _check(replies)
+    return replies
+
+
+def _check(replies: list[Reply]) -> None:
     error = first_error(replies)
     if error is not None:
         raise LineLost(str(error))
-    return replies
 
 
 def _fail(operations: "deque[_Operation[Any]] | list[_Operation[Any]]") -> None:

@@ -35,29 +35,26 @@ class ValkeyLimiter:
 
     def _plan(self, key: str, limit: int, window: float, block: float) -> Plan[int | None]:
         times, blocked = f"{self._prefix}{{limits}}:{key}", f"{self._prefix}{{limits}}:blocked:{key}"
-        time, oldest, until = yield Look(
-            [("TIME",), ("LINDEX", times, -limit), ("GET", blocked)], watch=(times, blocked)
-        )
+        looks: list[Command] = [("TIME",), ("LINDEX", times, -limit)]
+        if block > 0.0:
+            looks.append(("GET", blocked))
+        time, oldest, *until = yield Look(looks, watch=(times, blocked) if block > 0.0 else (times,))
         now = int(time[0]) * 1_000_000 + int(time[1])
         if self._clock is not None:
             now = round(self._clock() * 1_000_000)
-        if until is not None and now < int(until):
-            return ceil((int(until) - now) / 1_000_000)
+        if until and until[0] is not None and now < int(until[0]):
+            return ceil((int(until[0]) - now) / 1_000_000)
         span = round(window * 1_000_000)
         free_at = now + span if limit < 1 else 0 if oldest is None else int(oldest) + span
         if now >= free_at:
-            yield Change(
-                [
-                    ("RPUSH", times, now),
-                    ("LTRIM", times, -limit, -1),
-                    ("PEXPIRE", times, _milliseconds(window)),
-                ]
-            )
+            changes: list[Command] = [("RPUSH", times, now), ("PEXPIRE", times, _milliseconds(window))]
+            if oldest is not None:
+                changes.append(("LTRIM", times, -limit, -1))
+            yield Change(changes)
             return None
         if block > 0.0:
             wait = round(block * 1_000_000)
-            changes: list[Command] = [("SET", blocked, now + wait, "PX", _milliseconds(block))]
-            yield Change(changes)
+            yield Change([("SET", blocked, now + wait, "PX", _milliseconds(block))])
         else:
             wait = free_at - now
         return max(1, ceil(wait / 1_000_000))

@@ -9,7 +9,7 @@ reply is ever taken for that of another command.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import hiredis
 
@@ -41,8 +41,8 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - streams have no others
-        self._transport = transport
+        # Streams have no others, but those of uvloop do not say so.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
@@ -100,12 +100,5 @@ class Line(asyncio.Protocol):
 
 
 def first_error(replies: list[Reply]) -> ReplyError | None:
-    """Return the first error among replies, those of a transaction included."""
-    for reply in replies:
-        if isinstance(reply, ReplyError):
-            return reply
-        if isinstance(reply, list):
-            error = first_error(reply)
-            if error is not None:
-                return error
-    return None
+    """Return the first error among replies."""
+    return next((reply for reply in replies if isinstance(reply, ReplyError)), None)

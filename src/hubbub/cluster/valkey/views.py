@@ -39,7 +39,10 @@ def people(keys: Keys, user_ids: list[str]) -> Plan[list[tuple[PresentUser | Non
         if not entries:
             found.append((None, None))
             continue
-        newest = max((entry.newest for entry in entries), key=lambda one: one.connected_at)
+        newest = entries[0].newest
+        for entry in entries[1:]:
+            if entry.newest.connected_at > newest.connected_at:
+                newest = entry.newest
         user = PresentUser(
             user_id=newest.user_id,
             username=newest.username,
