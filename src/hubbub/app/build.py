@@ -87,7 +87,7 @@ async def _wire(settings: Settings, store: Store) -> Built:
     login = Login(parts.tokens, parts.limits, parts.recovery, parts.monitoring, clients)
     namespace = ChatNamespace(parts, login, clients)
     server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring))
-    delivery = Delivery(server, clients, parts.messages, await store.epoch())
+    delivery = Delivery(server, clients, parts.messages, shared.bus, await store.epoch())
     expiry = Expiry(settings.token_grace, _disconnect)
     metrics = Metrics()
     table = Handlers(parts, delivery, expiry).table()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from hubbub.cluster import address
+
 T = TypeVar("T")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -223,6 +225,20 @@ DATABASE: Kind[str | None] = Kind(
     "URL",
     "the URL of an SQLite file, like sqlite:///relative.db or sqlite:////var/lib/hubbub/hubbub.db",
     _parse_database,
+    lambda url: url or "",
+)
+
+
+def _parse_valkey(text: str) -> str | None:
+    address.parse(text)
+    return text
+
+
+VALKEY: Kind[str | None] = Kind(
+    "URL",
+    "the URL of a Valkey or Redis, like valkey://host:6379, rediss://user:password@host/1, "
+    "unix:///run/valkey.sock, redis+sentinel://host1,host2/master or redis+cluster://host1,host2",
+    _parse_valkey,
     lambda url: url or "",
 )
 
