@@ -62,6 +62,22 @@ def _note(done: list[int], number: int, _future: object) -> None:
     done.append(number)
 
 
+async def test_a_nodes_messages_to_a_chat_keep_their_order(shared: list[PostgresStore]) -> None:
+    """Whoever their authors are, while several batches are in flight: numbered and answered as they came."""
+    names = [f"user-{n}" for n in range(10)]
+    await room(shared[0], "a", *names)
+    done: list[int] = []
+    futures = []
+    for number in range(300):
+        futures.append(shared[0].append(message("a", names[number % 10])))
+        futures[-1].add_done_callback(lambda future: done.append(future.result().message.seq))
+        if number % 3 == 0:
+            await asyncio.sleep(0)
+    answers = await asyncio.gather(*futures)
+    assert [answer.message.seq for answer in answers] == list(range(1, 301))
+    assert done == list(range(1, 301))
+
+
 async def test_a_client_message_id_has_one_winner(shared: list[PostgresStore]) -> None:
     """Sent at once on three nodes there is one message; other content is a conflict, on whichever node."""
     await room(shared[0], "a", "ann")
@@ -107,18 +123,19 @@ async def test_a_membership_that_ends_elsewhere(shared: list[PostgresStore]) -> 
         await there.add_member("a", "bob", "member", NOW)
 
 
-async def test_a_member_joins_behind_what_others_send(shared: list[PostgresStore]) -> None:
-    """`joined_seq` is exact while messages pour in: nothing after it is missing from the unread count."""
+async def test_a_user_joins_on_three_nodes_at_once(shared: list[PostgresStore]) -> None:
+    """One of them makes the membership, and the chat counts it once, while messages pour in."""
     await room(shared[0], "a", "ann")
-    await people(shared[0], "bob")
-    sending = asyncio.gather(*(shared[n % 2].append(message("a", "ann")) for n in range(200)))
-    await shared[2].add_member("a", "bob", "member", NOW)
-    await sending
-    view = await shared[2].chat_for("a", "bob")
-    assert view is not None
-    assert view.member is not None
-    assert view.unread == 200 - view.member.joined_seq
-    assert view.chat.member_count == 2
+    newcomers = [f"user-{n}" for n in range(20)]
+    await people(shared[0], *newcomers)
+    sending = [shared[n % 2].append(message("a", "ann")) for n in range(200)]
+    for newcomer in newcomers:
+        joined = await asyncio.gather(*(store.add_member("a", newcomer, "member", NOW) for store in shared))
+        assert sorted(joined) == [False, False, True]
+    await asyncio.gather(*sending)
+    stored = await shared[2].chat("a")
+    assert stored is not None
+    assert (stored.member_count, stored.last_seq) == (21, 200)
 
 
 async def test_confirmations_on_three_nodes_add_up(shared: list[PostgresStore]) -> None:
@@ -141,6 +158,28 @@ async def test_confirmations_on_three_nodes_add_up(shared: list[PostgresStore]) 
     assert await unread(shared[2], "a", "reader-3") == 0
 
 
+def deadlocks(server: postgres.Postgres, url: str) -> int:
+    """How many the server has seen in a database."""
+    name = url.split("/")[3].partition("?")[0]
+    query = f"SELECT deadlocks FROM pg_stat_database WHERE datname = '{name}'"
+    return int(server.sql(f"SELECT pg_stat_force_next_flush(); {query}").splitlines()[-1])
+
+
+async def test_leaving_amid_ones_own_messages(
+    shared: list[PostgresStore], postgres_server: postgres.Postgres, database_url: str
+) -> None:
+    """A member who is removed elsewhere while sending is no reason for a deadlock."""
+    await room(shared[0], "a", "ann", "bob")
+    for _ in range(20):
+        sending = [shared[n % 2].append(message("a", "bob")) for n in range(20)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await shared[2].remove_member("a", "bob")
+        await asyncio.gather(*sending, return_exceptions=True)
+        await shared[2].add_member("a", "bob", "member", NOW)
+    assert deadlocks(postgres_server, database_url) == 0
+
+
 async def test_batches_do_not_deadlock(
     shared: list[PostgresStore], postgres_server: postgres.Postgres, database_url: str
 ) -> None:
@@ -154,9 +193,7 @@ async def test_batches_do_not_deadlock(
             *(store.append(message(c, "ann")) for store in shared for c in dice.sample(chats, 12)),
             *(store.confirm(c, "bob", [], "read", NOW) for store in shared for c in dice.sample(chats, 12)),
         )
-    name = database_url.partition("/test_")[2].partition("?")[0]
-    query = f"SELECT deadlocks FROM pg_stat_database WHERE datname = 'test_{name}'"
-    assert postgres_server.sql("SELECT pg_stat_force_next_flush(); " + query).splitlines()[-1] == "0"
+    assert deadlocks(postgres_server, database_url) == 0
     assert set((await shared[0].last_seqs(chats)).values()) == {45}
 
 

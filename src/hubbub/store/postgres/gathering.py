@@ -1,4 +1,4 @@
-"""Group commit: while batches commit, the next gathers (docs/decisions/0013).
+"""Group commit on PostgreSQL: while batches commit, the next gathers (docs/life-of-a-message.md).
 
     submit ─┬─ ready ────── flush ──> up to `lanes` batches in flight ──> futures done, in one turn
             └─ waiting: its chat or its author is in flight, or waits already
