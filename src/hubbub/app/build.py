@@ -1,4 +1,4 @@
-"""The parts of a server and their wiring: the only place that names a concrete store and bus.
+"""The parts of a server and their wiring: the place that names a concrete bus (the store: database.py).
 
 store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket
 class
@@ -7,8 +7,7 @@ class
 from dataclasses import dataclass
 
 from hubbub.app.chat_parts import ChatParts, Shared, make_chat
-from hubbub.app.database import database_path
-from hubbub.app.errors import StartError
+from hubbub.app.database import check_fits, open_store
 from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
@@ -25,8 +24,7 @@ from hubbub.gateway.namespace import ChatNamespace
 from hubbub.http import Metrics
 from hubbub.settings import Settings
 from hubbub.socketio import Server, ServerConfig
-from hubbub.store.base import Store, StoreUnusable
-from hubbub.store.sqlite import SqliteStore
+from hubbub.store.base import Store
 
 
 @dataclass(slots=True)
@@ -55,23 +53,13 @@ async def build(settings: Settings) -> Built:
     """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable
     line each.
     """
-    store = await _open_store(settings)
+    check_fits(settings)
+    store = await open_store(settings)
     try:
         return await _wire(settings, store)
     except BaseException:
         await store.close()
         raise
-
-
-async def _open_store(settings: Settings) -> Store:
-    path = database_path(settings)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return await SqliteStore.open(path)
-    except StoreUnusable as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(f"cannot make the folder {path.parent}: {error.strerror}") from None
 
 
 async def _wire(settings: Settings, store: Store) -> Built:
