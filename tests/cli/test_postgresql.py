@@ -20,7 +20,9 @@ def refused(done: Done) -> str:
 
 def test_a_server_without_a_bus_is_refused(tmp_path: Path) -> None:
     """Nodes that share a database and hear nothing of each other would be wrong about everything."""
-    assert "set HUBBUB_VALKEY_URL" in refused(hubbub(tmp_path, "serve", HUBBUB_DATABASE_URL=AWAY))
+    assert "set valkey_url (HUBBUB_VALKEY_URL)" in refused(
+        hubbub(tmp_path, "serve", HUBBUB_DATABASE_URL=AWAY)
+    )
 
 
 @pytest.mark.parametrize(("command", "tool"), [("backup", "pg_dump"), ("restore", "pg_restore")])

@@ -1,17 +1,20 @@
-"""The parts of a server and their wiring: the place that names a concrete bus (the store: database.py).
+"""The parts of a server and their wiring (concrete stores: database.py, concrete buses: node.py).
 
 store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket
 class
 """
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from hubbub.app.chat_parts import ChatParts, Shared, make_chat
+from hubbub.app import node as nodes
+from hubbub.app.chat_parts import ChatParts, make_chat
 from hubbub.app.database import check_fits, open_store
+from hubbub.app.node import Node
 from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
-from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
+from hubbub.cluster.valkey import Cluster
 from hubbub.contract.values import ConnectionEventType
 from hubbub.engineio import EngineConfig
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
@@ -40,30 +43,39 @@ class Built:
     dispatch: Dispatch
     expiry: Expiry
     web: Web
+    # None where the server is alone.
+    node: Node | None
 
     async def close(self) -> None:
-        """Stop what runs by itself, and let go of the database."""
+        """Stop what runs by itself, let go of the database, and leave the other nodes."""
         self.expiry.close()
+        if self.node is not None:
+            await self.node.rest()
         await self.delivery.close()
         await self.chat.close()
         await self.store.close()
+        if self.node is not None:
+            await self.node.leave()
 
 
 async def build(settings: Settings) -> Built:
-    """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable
-    line each.
+    """Open the database, join the other nodes and put the parts together. Raises `StartError` and
+    `SettingsError`, one readable line each.
     """
     check_fits(settings)
-    store = await open_store(settings)
-    try:
-        return await _wire(settings, store)
-    except BaseException:
-        await store.close()
-        raise
+    async with AsyncExitStack() as undo:
+        store = await open_store(settings)
+        undo.push_async_callback(store.close)
+        cluster = await nodes.join(settings)
+        if cluster is not None:
+            undo.push_async_callback(cluster.close)
+        built = await _wire(settings, store, cluster)
+        undo.pop_all()
+        return built
 
 
-async def _wire(settings: Settings, store: Store) -> Built:
-    shared = Shared(store, LocalBus(), LocalRegistry(), LocalLimiter())
+async def _wire(settings: Settings, store: Store, cluster: Cluster | None) -> Built:
+    shared = nodes.shared_by(store, cluster)
     clients = Clients()
     server: Server
 
@@ -87,9 +99,13 @@ async def _wire(settings: Settings, store: Store) -> Built:
     shared.bus.subscribe(namespace.heard)
     chat.lag.start()
     register(metrics, Readings(store, chat, clients, server, delivery, dispatch))
-    return Built(
-        store, chat, clients, server, namespace, delivery, dispatch, expiry, Web(chat, server, store, metrics)
-    )
+    node: Node | None = None
+    if cluster is not None:
+        node = nodes.make_node(settings, cluster, store, chat, clients, (delivery, namespace))
+        nodes.register(metrics, node)
+        node.start()
+    web = Web(chat, server, store, metrics)
+    return Built(store, chat, clients, server, namespace, delivery, dispatch, expiry, web, node)
 
 
 def _server_config(settings: Settings) -> ServerConfig:

@@ -30,10 +30,19 @@ def database_name(settings: Settings) -> str:
 def check_fits(settings: Settings) -> None:
     """Raise `StartError` when the database and the bus do not go together.
 
-    Several nodes may write one PostgreSQL database, so each must hear of what the others commit.
+    Several nodes may write one PostgreSQL database, so each must hear of what the others commit; and a file
+    has one node, so there is nobody to hear of.
     """
-    if is_shared(settings):
-        raise StartError("PostgreSQL serves several nodes: set HUBBUB_VALKEY_URL too")
+    if is_shared(settings) and settings.valkey_url is None:
+        raise StartError(
+            "database_url names PostgreSQL, which serves several nodes: "
+            "set valkey_url (HUBBUB_VALKEY_URL), too"
+        )
+    if settings.valkey_url is not None and not is_shared(settings):
+        raise StartError(
+            "valkey_url is for several nodes, and a file serves one: "
+            "set database_url (HUBBUB_DATABASE_URL) to postgresql://..., or leave valkey_url out"
+        )
 
 
 async def open_store(settings: Settings) -> Store:
