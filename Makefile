@@ -37,13 +37,14 @@ lint: $(VENV)/dev.stamp ## Check style, types, import rules and sizes
 check: ## Exactly what CI runs: lint and test
 	@.ci/run
 
-bench: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),node-peers) ## Measure hubbub and its peers side by side
+bench: $(VENV)/bench.stamp $(VENV)/hubbub.stamp $(if $(NODE),node-peers) ## Measure hubbub and its peers side by side
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Pin the dependencies anew, at their newest (needs uv, and npm; for maintainers)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it, or name it with UV=/path/to/uv"; exit 2; }
 	$(UV) $(COMPILE) --group build -o requirements/run.txt
 	$(UV) $(COMPILE) --group build --group test --group lint -c requirements/run.txt -o requirements/dev.txt
+	$(UV) $(subst pyproject.toml,,$(COMPILE)) --group bench -c requirements/dev.txt -o requirements/bench.txt
 	cd tests/js && npm update --package-lock-only
 	cd benchmarks/node && npm update --package-lock-only
 
@@ -84,6 +85,11 @@ $(VENV)/hubbub.stamp: pyproject.toml $(VENV)/run.stamp
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp | $(VENV)/hubbub.stamp
 	@echo "Installing the pinned tools for tests and lint into $(VENV): a minute, perhaps"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	@echo "Installing what makes the plots into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
 	@touch $@
 
 tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json

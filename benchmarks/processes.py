@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,14 @@ class Address:
     host: str
     port: int
     process: int
+
+
+def descriptors() -> int:
+    """How many open files a process may have: all that the system allows, children too, from now on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The table for people and the JSON for everything else."""
+"""The results for people, on the terminal and as Markdown, and as JSON for everything else."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,66 +6,68 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.scenarios.scenario import Case
-from benchmarks.suite import BarOutcome, Result, judge
+from benchmarks.suite import Result, judge
+from benchmarks.tables import bar_line, cases, headings, remarks, rows
 
-_BASELINE = "node"
+_STYLES = {
+    "bar met": "green",
+    "beyond the bar": "bold green",
+    "bar missed": "red",
+    "bar not judged": "red",
+    "invalid": "red",
+    "left out": "yellow",
+    "skipped": "yellow",
+    "not measured": "dim",
+}
 
 
 def print_report(console: Console, results: Sequence[Result], skipped: Mapping[str, str]) -> None:
     """A table per case, then the bars, what was wrong and what was left out."""
-    for case in dict.fromkeys(result.case for result in results):
-        console.print(_table(case, [result for result in results if result.case == case]), "")
-    for outcome in judge(results):
-        console.print(_bar_line(outcome), soft_wrap=True)
-    for result in results:
-        left_out, style = ("invalid", "red") if result.objections else ("left out", "yellow")
-        for problem in result.objections or result.disturbances:
-            line = f"{left_out}: {result.peer.title}, {result.case.name}: {problem}"
-            console.print(line, style=style, markup=False, soft_wrap=True)
-    for name, reason in skipped.items():
-        console.print(f"skipped: {name}: {reason}", style="yellow", markup=False, soft_wrap=True)
+    for case in cases(results):
+        console.print(_table(case, results), "")
+    for kind, text in (*map(bar_line, judge(results)), *remarks(results, skipped)):
+        console.print(Text.assemble((kind, _STYLES[kind]), "  ", text), soft_wrap=True)
 
 
 def _table(case: Case, results: Sequence[Result]) -> Table:
-    """A row per server; below a median how far the farthest round was off."""
     table = Table(title=case.name, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    table.add_column("server", no_wrap=True)
-    for place, metric in enumerate(case.metrics):
-        table.add_column(metric.heading, justify="right", no_wrap=True)
-        if place == 0:
-            table.add_column(f"x {_BASELINE}", justify="right", no_wrap=True)
-    baseline = next((result for result in results if result.peer.name == _BASELINE), None)
-    for result in results:
-        table.add_row(*_cells(result, baseline))
+    for place, heading in enumerate(headings(case)):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for row in rows(case, results):
+        table.add_row(*map(Text, row))
     return table
 
 
-def _cells(result: Result, baseline: Result | None) -> list[str]:
-    cells = [result.peer.title]
-    for place, metric in enumerate(result.case.metrics):
-        spread = result.spread(metric.key)
-        if spread is None:
-            return [*cells, "[red]invalid[/red]"]
-        cells.append(f"{spread.median:{metric.form}}")
-        if metric.ranged and len(result.rounds) > 1:
-            off = max(spread.high - spread.median, spread.median - spread.low) / spread.median
-            cells[-1] += f"\n[dim]±{off:.1%}[/dim]"
-        if place == 0:
-            base = baseline.spread(metric.key) if baseline else None
-            cells.append(f"{spread.median / base.median:.2f}" if base else "")
-    return cells
+def markdown(facts: Mapping[str, object], results: Sequence[Result], skipped: Mapping[str, str]) -> str:
+    """The same as a page that can be quoted, with the facts of the run in front."""
+    page = ["# Benchmark results", "", *fact_lines(facts), ""]
+    for case in cases(results):
+        head = headings(case)
+        marks = ["---", *["---:"] * (len(head) - 1)]
+        page += [f"## {case.name}", "", _line(head), _line(marks)]
+        page += [*map(_line, rows(case, results)), ""]
+    page += ["## Bars", "", _line(("", "")), _line(("---", "---"))]
+    page += [_line(bar_line(outcome)) for outcome in judge(results)]
+    page += ["", "## Remarks", "", *(f"- {kind}: {text}" for kind, text in remarks(results, skipped)), ""]
+    return "\n".join(page)
 
 
-def _bar_line(outcome: BarOutcome) -> str:
-    wanted = (
-        f"{outcome.case.name}: at least {outcome.bar.times:g} x {outcome.bar.rival} ({outcome.bar.metric})"
-    )
-    if outcome.ratio is None:
-        return f"[red]bar not judged[/red]  {wanted}: no valid figures"
-    verdict = "[green]bar met[/green]" if outcome.met else "[red]bar missed[/red]"
-    return f"{verdict}  {wanted}: {outcome.ratio:.2f} x"
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def fact_lines(facts: Mapping[str, object]) -> list[str]:
+    """Command, machine, versions and conditions, a line each."""
+    lines = [f"- command: `{facts['command']}`, begun {facts['began']}"]
+    for name in ("machine", "conditions", "versions"):
+        fact = facts[name]
+        assert isinstance(fact, Mapping)
+        for key, value in {name: fact}.items() if name != "versions" else fact.items():
+            lines.append(f"- {key}: " + ", ".join(f"{part} {value[part]}" for part in value))
+    return lines
 
 
 def write_json(path: Path, facts: Mapping[str, object], results: Sequence[Result]) -> None:
@@ -78,8 +80,11 @@ def write_json(path: Path, facts: Mapping[str, object], results: Sequence[Result
                 "metric": outcome.bar.metric,
                 "rival": outcome.bar.rival,
                 "times": outcome.bar.times,
+                "beyond": outcome.bar.beyond,
+                "less_is_better": outcome.less,
                 "ratio": outcome.ratio,
                 "met": outcome.met,
+                "beyond_met": outcome.beyond,
             }
             for outcome in judge(results)
         ],

@@ -4,12 +4,13 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from benchmarks.load.member import LoadError
+from benchmarks.load.client import LoadError
 from benchmarks.peers.peer import Peer
 from benchmarks.processes import PeerError, last_words
-from benchmarks.scenarios.scenario import Bar, Case, Conditions, Measurement
+from benchmarks.scenarios.scenario import Bar, Case, Conditions, Found, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,28 @@ class Schedule:
     measure: float
     server_core: int | None
     load_core: int | None
+    share: float
+    """Of the clients of the storms: 1 but for a run that only shows that all works."""
     work: Path
     """Where the servers' folders are made; on a real disk, or the durable get their `fsync` for nothing."""
+
+    @property
+    def all_cases(self) -> tuple[Case, ...]:
+        """The cases, each behind those whose figures it needs."""
+        return tuple(dict.fromkeys(needed for case in self.cases for needed in (*case.needs, case)))
+
+    def taking_part(self, case: Case) -> list[Peer]:
+        """The peers that are measured in a case."""
+        return [peer for peer in self.peers if peer.name not in dict(case.without)]
+
+    def rounds_of(self, case: Case) -> int:
+        """How often a case is measured."""
+        return min(self.rounds, case.rounds or self.rounds)
+
+    @property
+    def measurements(self) -> int:
+        """How many there are in all."""
+        return sum(len(self.taking_part(case)) * self.rounds_of(case) for case in self.all_cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +100,37 @@ Record = Callable[[Peer, Case, int, Measurement], None]
 
 def run(schedule: Schedule, tell: Tell, record: Record) -> list[Result]:
     """All rounds; `tell` hears each phase as it begins, `record` each measurement as it is made."""
-    results = [Result(case, peer) for case in schedule.cases for peer in schedule.peers]
+    rows = [[Result(case, peer) for peer in schedule.taking_part(case)] for case in schedule.all_cases]
+    results = [result for row in rows for result in row]
+
+    def found(case: Case, metric: str) -> dict[str, float]:
+        spreads = {result.peer.name: result.spread(metric) for result in results if result.case == case}
+        return {name: spread.median for name, spread in spreads.items() if spread is not None}
+
     for number in range(1, schedule.rounds + 1):
-        for result in _rotated(results, number, len(schedule.peers)):
-            peer, case = result.peer, result.case
-            measurement = _measure(schedule, peer, case, lambda phase: tell(peer, case, number, phase))  # noqa: B023 - called at once
-            result.rounds.append(measurement)
-            record(peer, case, number, measurement)
+        for row in rows:
+            for place in range(len(row)):
+                result = row[(place + number - 1) % len(row)]  # another peer begins in every round
+                if number <= schedule.rounds_of(result.case):
+                    _measure(schedule, result, found, partial(tell, result.peer, result.case, number))
+                    record(result.peer, result.case, number, result.rounds[-1])
     return results
 
 
-def _rotated(results: Sequence[Result], number: int, peers: int) -> list[Result]:
-    """Another peer begins in every round."""
-    rows = [results[start : start + peers] for start in range(0, len(results), peers)]
-    return [row[(place + number - 1) % peers] for row in rows for place in range(peers)]
-
-
-def _measure(schedule: Schedule, peer: Peer, case: Case, tell: Callable[[str], None]) -> Measurement:
+def _measure(schedule: Schedule, result: Result, found: Found, tell: Callable[[str], None]) -> None:
     """A fresh server for one measurement. One that fails is an objection: the others go on."""
-    conditions = Conditions(schedule.warm, schedule.measure, schedule.load_core, tell)
+    conditions = Conditions(schedule.warm, schedule.measure, schedule.load_core, tell, schedule.share, found)
+    case, peer = result.case, result.peer
     with tempfile.TemporaryDirectory(prefix=f"{peer.name}-", dir=schedule.work) as folder:
         tell("starting")
         try:
-            with peer.serve(Path(folder), schedule.server_core) as venue:
-                return case.measure(venue, conditions)
+            with peer.serve(Path(folder), schedule.server_core, case.extras) as venue:
+                measured = case.measure(venue, conditions)
         except PeerError as error:
-            return Measurement({}, (str(error),))
-        except LoadError as error:
-            return Measurement({}, (f"{error}; {last_words(Path(folder) / 'output.log')}",))
+            measured = Measurement({}, (str(error),))
+        except (LoadError, ProcessLookupError) as error:
+            measured = Measurement({}, (f"{error}; {last_words(Path(folder) / 'output.log')}",))
+    result.rounds.append(measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +142,22 @@ class BarOutcome:
     ratio: float | None
 
     @property
+    def less(self) -> bool:
+        """Whether the bar is a most, not a least."""
+        return next(metric.less for metric in self.case.metrics if metric.key == self.bar.metric)
+
+    @property
     def met(self) -> bool:
         """Reached, with valid figures on both sides."""
-        return self.ratio is not None and self.ratio >= self.bar.times
+        return self._reached(self.bar.times)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the further aim was reached too; false where there is none."""
+        return self.bar.beyond is not None and self._reached(self.bar.beyond)
+
+    def _reached(self, times: float) -> bool:
+        return self.ratio is not None and (self.ratio <= times if self.less else self.ratio >= times)
 
 
 def judge(results: Sequence[Result], ours: str = "hubbub") -> list[BarOutcome]:

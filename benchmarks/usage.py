@@ -1,4 +1,4 @@
-"""CPU time of a process by the kernel's accounting (Linux: proc(5))."""
+"""CPU time and memory of a process by the kernel's accounting (Linux: proc(5))."""
 
 import os
 from dataclasses import dataclass
@@ -53,3 +53,16 @@ def _core_busy(cores: set[int]) -> float:
             )
             return (user + nice + system + interrupts + soft_interrupts + stolen) * _TICK
     return 0.0
+
+
+def memory(process: int) -> int:
+    """Bytes of memory of its own that a process holds, its share of it (`Pss_Anon`): heaps and stacks.
+
+    Not the files that it has mapped: the kernel brings those in and drops them as it likes.
+    Raises ProcessLookupError.
+    """
+    try:
+        report = (Path("/proc") / str(process) / "smaps_rollup").read_text()
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"the server, process {process}, has ended") from error
+    return next(int(line.split()[1]) * 1024 for line in report.splitlines() if line.startswith("Pss_Anon:"))

@@ -1,6 +1,6 @@
 """`python -m benchmarks.floor.server`: one `send(2)` per delivery and as little else as can be.
 
-One room, no checks, no memory of anything, blocking sockets: what the kernel asks for delivering without
+Rooms, no checks, no memory of anything, blocking sockets: what the kernel asks for delivering without
 batching, in the smallest Python loop around it.
 """
 
@@ -27,23 +27,31 @@ _HEAD = b'42/chat,["message:new",' + json.dumps(_FIELDS, separators=(",", ":")).
 
 
 @dataclass(slots=True)
+class Room:
+    """The clients that joined, in that order, and the number of the last message."""
+
+    members: "list[Client]" = field(default_factory=list)
+    seq: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Client:
     """A connection and the bytes of it that are not a whole frame yet."""
 
     sock: socket.socket
     pending: bytes = b""
     upgraded: bool = False
+    room: Room | None = None
 
 
 @dataclass(slots=True)
 class FloorServer:
-    """Serves until it is killed. `members` are the clients that joined, in that order."""
+    """Serves until it is killed. A client is in one room at most."""
 
     listener: socket.socket = field(
         default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=1024)
     )
-    members: list[Client] = field(default_factory=list)
-    seq: int = 0
+    rooms: dict[str, Room] = field(default_factory=dict)
 
     def run(self) -> None:
         """Print the address and serve."""
@@ -61,17 +69,19 @@ class FloorServer:
                 elif not self._read(clients[descriptor]):
                     client = clients.pop(descriptor)
                     poll.unregister(descriptor)
-                    if client in self.members:
-                        self.members.remove(client)
+                    self.gone(client)
                     client.sock.close()
 
-    def deliver(self, message: bytes) -> None:
+    def deliver(self, room: Room, message: bytes) -> None:
         """The loop that is measured."""
-        for client in self.members:
+        for client in room.members:
             client.sock.send(message)
 
     def _read(self, client: Client) -> bool:
-        received = client.sock.recv(65536)
+        try:
+            received = client.sock.recv(65536)
+        except ConnectionError:
+            return False
         client.pending += received
         if not client.upgraded:
             self._upgrade(client)
@@ -106,24 +116,37 @@ class FloorServer:
 
     def _packet(self, client: Client, payload: bytes) -> None:
         if payload.startswith(b"40/chat,"):
-            client.sock.send(frame(b'40/chat,{"sid":"floor"}'))
+            self.connect(client, json.loads(payload[8:]))
         elif payload.startswith(b"42/chat,"):
             number, _, rest = payload[8:].partition(b"[")
             event, request = json.loads(b"[" + rest)
-            if event == "join:chat":
-                self.members.append(client)
-            else:
-                self.seq += 1
-                own = json.dumps(
-                    {
-                        "content": request["content"],
-                        "seq": self.seq,
-                        "clientMessageId": request["clientMessageId"],
-                    },
-                    separators=(",", ":"),
-                )
-                self.deliver(frame(_HEAD + b"," + own[1:].encode() + b"]"))
-            client.sock.send(frame(b'43/chat,%b[{"success":true}]' % number))
+            self.request(client, number, event, request)
+
+    def connect(self, client: Client, auth: dict[str, str]) -> None:
+        """Let in whoever it is."""
+        client.sock.send(frame(b'40/chat,{"sid":"floor"}'))
+
+    def request(self, client: Client, number: bytes, event: str, request: dict[str, str]) -> None:
+        """Join the client to a room, or deliver its message; then the ack."""
+        room = self.rooms.setdefault(request["chatId"], Room())
+        if event == "join:chat":
+            client.room = room
+            room.members.append(client)
+        else:
+            room.seq += 1
+            own = {
+                "content": request["content"],
+                "seq": room.seq,
+                "clientMessageId": request["clientMessageId"],
+            }
+            text = json.dumps(own, separators=(",", ":"))
+            self.deliver(room, frame(_HEAD + b"," + text[1:].encode() + b"]"))
+        client.sock.send(frame(b'43/chat,%b[{"success":true}]' % number))
+
+    def gone(self, client: Client) -> None:
+        """Forget a client whose connection has ended."""
+        if client.room is not None:
+            client.room.members.remove(client)
 
 
 if __name__ == "__main__":

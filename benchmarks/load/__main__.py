@@ -9,7 +9,7 @@ import sys
 
 import msgspec
 
-from benchmarks.load.member import LoadError
+from benchmarks.load.client import LoadError
 from benchmarks.load.plan import Plan
 from benchmarks.load.run import carry_out
 
@@ -20,7 +20,7 @@ def _say(key: str, value: object) -> None:
 
 def main() -> None:
     """Carry out one plan."""
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    plan: Plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     gc.disable()
     try:
         tally = carry_out(plan, os.getpid(), lambda phase: _say("phase", phase))

@@ -1,27 +1,23 @@
-"""One client: its handshake, heartbeats and acks, and the sending of the next message when an ack came."""
+"""One client in a room: its acks, and the sending of the next message when one came."""
 
-import json
-import socket
 from dataclasses import dataclass, field
 
-from benchmarks.load.plan import Plan
-from benchmarks.load.transcript import Reading
-from benchmarks.load.wire import ACK, masked, upgrade_request
+from benchmarks.load.client import CONNECT, Client, event
+from benchmarks.load.plan import Endpoint, Room
+from benchmarks.load.transcript import Deviation, Transcript
 
-_CONTENT = "The quick brown fox jumps over the lazy dog"
+_CONTENT = "The quick brown fox jumps over the lazy dog "
 _PROBLEMS_KEPT = 5
 _JOIN_ID = 0
-
-
-class LoadError(Exception):
-    """The clients could not do what the plan says; the text says which and why."""
 
 
 @dataclass(slots=True)
 class Conversation:
     """What the members of one room share."""
 
-    plan: Plan
+    room: Room
+    content: int
+    transcript: Transcript = field(default_factory=Transcript)
     talking: bool = False
     joined: int = 0
     sent: int = 0
@@ -36,71 +32,52 @@ class Conversation:
             self.problems.append(problem)
 
 
-class Member(Reading):
-    """A client in the room. `number` identifies it; a sender also carries it in its messages' ids."""
+def message_template(chat: str, sender: int, size: int = 43) -> bytes:
+    """A `message:send` with `size` letters; `%` puts in the ack id and the sender's own number."""
+    content = (_CONTENT * (size // len(_CONTENT) + 1))[: size - 1] + "."
+    message = {"chatId": chat, "content": content, "type": "text", "clientMessageId": f"{sender}-NUMBER"}
+    body = event("message:send", message)
+    return b"42/chat,%d" + body.replace(b"%", b"%%").replace(b"NUMBER", b"%d")
 
-    __slots__ = ("conversation", "joined", "number", "sender", "sent", "sock", "upgraded")
 
-    def __init__(self, number: int, conversation: Conversation, *, sender: bool) -> None:
-        super().__init__()
-        self.number = number
+class Member(Client):
+    """A client in the room. `number` identifies it; a sender also carries it in its messages' ids.
+
+    `position` and `deviation` are how far it is in the room's transcript (`transcript.Reading`).
+    """
+
+    __slots__ = ("conversation", "deviation", "joined", "position", "request", "sender", "sent")
+
+    def __init__(
+        self, number: int, endpoint: Endpoint, place: int, conversation: Conversation, *, sender: bool
+    ) -> None:
+        super().__init__(number, endpoint, conversation.room.auths[place])
         self.conversation = conversation
         self.sender = sender
         self.sent = 0
-        self.upgraded = False
         self.joined = False
-        plan = conversation.plan
-        self.sock = socket.create_connection((plan.host, plan.port), timeout=10)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.sendall(upgrade_request(plan.host, plan.port))
-        self.sock.setblocking(False)
+        self.position = 0
+        self.deviation: Deviation | None = None
+        self.request = message_template(conversation.room.chat, number, conversation.content)
 
-    def upgrade(self, data: bytes) -> bytes:
-        """Take the HTTP answer off the front of `data`; what is not whole yet stays in `tail`."""
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if not end:
-            self.tail = data
-            return b""
-        if not head.startswith(b"HTTP/1.1 101 "):
-            raise LoadError(f"member {self.number}: the server refused the WebSocket: {data[:300]!r}")
-        self.upgraded = True
-        return rest
-
-    def control(self, payload: bytes) -> None:
-        """Act on anything but a message: Engine.IO OPEN and PING, Socket.IO CONNECT and ACK."""
-        if payload.startswith(ACK):
-            self._ack(payload)
-            return
+    def packet(self, payload: bytes) -> None:
+        """Act on Socket.IO's CONNECT; all other events but messages are an aside."""
         self.conversation.asides += 1
-        if payload.startswith(b"42"):
-            return
-        if payload == b"2":
-            self._send(b"3")
-        elif payload.startswith(b"0{"):
-            auth = self.conversation.plan.auths[self.number]
-            self._send(b"40/chat," + json.dumps(auth, separators=(",", ":")).encode())
-        elif payload.startswith(b"40/chat,"):
-            request = json.dumps(
-                ["join:chat", {"chatId": self.conversation.plan.chat}], separators=(",", ":")
+        if payload.startswith(CONNECT):
+            self.send(
+                b"42/chat,%d%b" % (_JOIN_ID, event("join:chat", {"chatId": self.conversation.room.chat}))
             )
-            self._send(b"42/chat,%d%b" % (_JOIN_ID, request.encode()))
-        else:
-            raise LoadError(f"member {self.number}: unexpected packet {payload[:300]!r}")
+        elif not payload.startswith(b"42"):
+            raise self.unexpected(payload)
 
     def say(self) -> None:
         """Send the next message."""
         self.sent += 1
         self.conversation.sent += 1
-        message = {
-            "chatId": self.conversation.plan.chat,
-            "content": _CONTENT,
-            "type": "text",
-            "clientMessageId": f"{self.number}-{self.sent}",
-        }
-        request = json.dumps(["message:send", message], separators=(",", ":"))
-        self._send(b"42/chat,%d%b" % (self.sent, request.encode()))
+        self.send(self.request % (self.sent, self.sent))
 
-    def _ack(self, payload: bytes) -> None:
+    def acknowledge(self, payload: bytes) -> None:
+        """Act on an ack: send the next message."""
         conversation = self.conversation
         if b'"success":true' not in payload:
             conversation.complain(
@@ -114,11 +91,10 @@ class Member(Reading):
         if conversation.talking:
             self.say()
 
-    def _send(self, payload: bytes) -> None:
-        data = masked(payload)
-        try:
-            done = self.sock.send(data)
-        except BlockingIOError:
-            done = 0
-        if done != len(data):
-            raise LoadError(f"member {self.number}: the server does not read what it is sent")
+
+class SlowMember(Member):
+    """A member that does not read for a while; the server may have cut it off then."""
+
+    __slots__ = ("cut",)
+    narrow = True
+    cut: bool

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.load.member import LoadError
+from benchmarks.load.client import LoadError
 from benchmarks.load.plan import Plan, Tally
 from benchmarks.processes import ROOT, on_core
 

@@ -10,6 +10,7 @@ repeated or out of order.
 import re
 from array import array
 from bisect import bisect_right
+from typing import Protocol
 
 _SEQ = re.compile(rb'"seq":(\d+)')
 _MARK = re.compile(rb'"clientMessageId":"(\d+)-(\d+)"')
@@ -46,15 +47,12 @@ class Deviation:
             self.repeated += 1
 
 
-class Reading:
+class Reading(Protocol):
     """How far one member is in the transcript. `tail` is the beginning of a frame that has not ended yet."""
 
-    __slots__ = ("deviation", "position", "tail")
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.tail = b""
-        self.deviation: Deviation | None = None
+    position: int
+    tail: bytes
+    deviation: Deviation | None
 
 
 class Transcript:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from functools import lru_cache
 from typing import Final
 
 MASK: Final = b"\xa5\x3c\x5a\xc3"
@@ -10,11 +11,12 @@ MESSAGE: Final = b'42/chat,["message:new",'
 ACK: Final = b"43/chat,"
 
 
-def upgrade_request(host: str, port: int) -> bytes:
-    """The opening handshake as the JavaScript client on the WebSocket transport sends it (RFC 6455, 4.1)."""
+def upgrade_request(host: str, port: int, sid: str = "") -> bytes:
+    """The JavaScript client's opening handshake (RFC 6455, 4.1); `sid` for one that began on polling."""
     key = base64.b64encode(os.urandom(16)).decode()
+    session = f"&sid={sid}" if sid else ""
     return (
-        f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"GET /socket.io/?EIO=4&transport=websocket{session} HTTP/1.1\r\nHost: {host}:{port}\r\n"
         f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         f"Sec-WebSocket-Key: {key}\r\nUser-Agent: hubbub-benchmarks\r\n\r\n"
     ).encode()
@@ -23,9 +25,15 @@ def upgrade_request(host: str, port: int) -> bytes:
 def masked(payload: bytes) -> bytes:
     """`payload` (under 64 KiB) as one masked text frame."""
     size = len(payload)
+    head, key = _masking(size)
+    return head + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+
+
+@lru_cache(maxsize=4096)
+def _masking(size: int) -> tuple[bytes, int]:
+    """The head of a frame of that size, and its mask repeated over it."""
     head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
-    key = int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
-    return head + MASK + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+    return head + MASK, int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
 
 
 def frame(payload: bytes) -> bytes:

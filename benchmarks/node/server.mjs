@@ -5,12 +5,22 @@ import { createServer } from "node:http";
 import { Server } from "socket.io";
 
 const server = createServer();
-const io = new Server(server, { serveClient: false });
+const presence = "BENCHMARK_PRESENCE" in process.env;
+const recovery = "BENCHMARK_RECOVERY" in process.env;
+const io = new Server(server, { serveClient: false, ...(recovery && { connectionStateRecovery: {} }) });
 const chat = io.of("/chat");
 const lastSeq = new Map();
 
 chat.on("connection", (socket) => {
   const { userId, username } = socket.handshake.auth;
+  const now = () => new Date().toISOString();
+
+  if (presence) {
+    const tell = (event, status) =>
+      socket.broadcast.emit(event, { userId, username, status, lastSeen: now(), timestamp: now() });
+    tell("user:online", "online");
+    socket.on("disconnect", () => tell("user:offline", "offline"));
+  }
 
   socket.on("join:chat", ({ chatId }, ack) => {
     socket.join(chatId);
@@ -26,13 +36,24 @@ chat.on("connection", (socket) => {
       type,
       chatId,
       userId,
-      createdAt: new Date().toISOString(),
+      createdAt: now(),
       user: { id: userId, username },
       seq,
       clientMessageId,
     };
     chat.to(chatId).emit("message:new", message);
     ack({ success: true, message: "Message sent successfully", sentMessage: message });
+  });
+
+  socket.on("message:typing", ({ chatId, isTyping }, ack) => {
+    socket.to(chatId).emit("user:typing", { userId, username, chatId, isTyping, timestamp: now() });
+    ack({ success: true, message: "Typing status updated" });
+  });
+
+  socket.on("message:read", ({ chatId, messageId }, ack) => {
+    const told = { messageId, chatId, userId, deliveredCount: 1, readCount: 1, timestamp: now() };
+    chat.to(chatId).emit("message:read", told);
+    ack({ success: true, message: "Message marked as read" });
   });
 });
 

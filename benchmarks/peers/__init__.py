@@ -4,5 +4,6 @@ from benchmarks.peers.floor import Floor
 from benchmarks.peers.hubbub import Hubbub
 from benchmarks.peers.node import Node
 from benchmarks.peers.peer import Peer
+from benchmarks.peers.python_socketio import PythonSocketIO
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Hubbub(), Node(), Floor())}
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (Hubbub(), Node(), PythonSocketIO(), Floor())}

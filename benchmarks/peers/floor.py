@@ -1,14 +1,14 @@
 """The floor: a bare `send(2)` loop, one call per delivery. Of no use; it is what the kernel charges."""
 
-import os
 import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers.peer import Room, Venue
-from benchmarks.processes import ROOT, serving
+from benchmarks.peers.peer import Venue
+from benchmarks.peers.unchecked import environment, venue
+from benchmarks.processes import serving
 
 
 class Floor:
@@ -26,8 +26,8 @@ class Floor:
         return {"python": platform.python_version()}
 
     @contextmanager
-    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
-        """One process, one room."""
+    def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
+        """One process, no extras."""
         command = (sys.executable, "-m", "benchmarks.floor.server")
-        with serving(command, folder, core, {**os.environ, "PYTHONPATH": str(ROOT)}) as address:
-            yield Venue(address, lambda members: Room("floor", ({},) * members))
+        with serving(command, folder, core, environment(extras)) as address:
+            yield venue(address)

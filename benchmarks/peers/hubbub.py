@@ -4,6 +4,7 @@ Only the rates are off, since the load comes from one address. Users come with t
 over HTTP, everything else is the default.
 """
 
+import itertools
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -20,7 +21,8 @@ from typing import Final
 
 import jwt
 
-from benchmarks.peers.peer import Room, Venue
+from benchmarks.load.plan import Room
+from benchmarks.peers.peer import Venue
 from benchmarks.processes import ROOT, Address, PeerError, serving
 
 _RATES: Final = ("CONNECTION", "MESSAGE", "TYPING", "REQUEST")
@@ -90,14 +92,18 @@ class Hubbub:
         return versions
 
     @contextmanager
-    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
+    def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
         """A server with a new database, writer thread and all on one core."""
         secret = secrets.token_hex(32)
+        numbers = itertools.count()
 
-        def room(members: int) -> Room:
-            tokens = [_token(number, secret) for number in range(members)]
-            return Room(_make_chat(address, tokens[0]), tuple({"token": token} for token in tokens))
+        def users(count: int) -> tuple[dict[str, str], ...]:
+            return tuple({"token": _token(number, secret)} for number in itertools.islice(numbers, count))
+
+        def open_rooms(sizes: Sequence[int]) -> tuple[Room, ...]:
+            members = [users(size) for size in sizes]
+            return tuple(Room(_make_chat(address, auths[0]["token"]), auths) for auths in members)
 
         command = (sys.executable, "-m", "hubbub", "serve")
         with serving(command, folder, core, _environment(folder, secret)) as address:
-            yield Venue(address, room)
+            yield Venue(address, open_rooms, users, presence_to_chats_above=1000, offline_grace=2.0)

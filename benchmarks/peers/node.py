@@ -1,24 +1,18 @@
 """Node's `socket.io` from npm, everything in memory and nothing checked: `benchmarks/node/server.mjs`."""
 
 import json
-import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.peer import Room, Venue
+from benchmarks.peers.peer import Venue
+from benchmarks.peers.unchecked import environment, venue
 from benchmarks.processes import ROOT, serving
 
 _FOLDER: Final = ROOT / "benchmarks" / "node"
-
-
-def _room(members: int) -> Room:
-    users = tuple({"userId": f"user-{number}", "username": f"user-{number}"} for number in range(members))
-    return Room(str(uuid.uuid4()), users)
 
 
 class Node:
@@ -45,8 +39,8 @@ class Node:
         return versions
 
     @contextmanager
-    def serve(self, folder: Path, core: int | None) -> Iterator[Venue]:
-        """One process; a room is whatever its clients agree to call it."""
+    def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
+        """One process."""
         command = ("node", str(_FOLDER / "server.mjs"))
-        with serving(command, folder, core, {**os.environ, "NODE_ENV": "production"}) as address:
-            yield Venue(address, _room)
+        with serving(command, folder, core, environment(extras, NODE_ENV="production")) as address:
+            yield venue(address)

@@ -1,28 +1,35 @@
-"""What the suite asks of a peer: can it run here, and serve a room to so many clients."""
+"""What the suite asks of a peer: can it run here, and serve rooms to so many clients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.load.plan import Endpoint, Room
 from benchmarks.processes import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A chat that `len(auths)` clients may join, each with its own CONNECT payload."""
-
-    chat: str
-    auths: tuple[dict[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Venue:
-    """A peer that is serving. `open_room(members)` prepares a chat for that many clients."""
+    """A peer that is serving.
+
+    `open_rooms(sizes)` prepares a chat for so many clients each, `users(count)` the CONNECT payloads of
+    clients that enter no room. No user of either is used twice.
+    """
 
     address: Address
-    open_room: Callable[[int], Room]
+    open_rooms: Callable[[Sequence[int]], tuple[Room, ...]]
+    users: Callable[[int], tuple[dict[str, str], ...]]
+    presence_to_chats_above: int | None = None
+    """Users from whose number on only those who share a chat are told of somebody's presence."""
+    offline_grace: float = 0.0
+    """How long, in seconds, a user without connections is not called offline yet."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """For the load generator."""
+        return Endpoint(self.address.host, self.address.port, self.address.process)
 
 
 class Peer(Protocol):
@@ -42,5 +49,9 @@ class Peer(Protocol):
     def versions(self) -> dict[str, str]:
         """Of the programs and libraries that do the work; called only when nothing is missing."""
 
-    def serve(self, folder: Path, core: int | None) -> AbstractContextManager[Venue]:
-        """A fresh server on `core` with its files in the empty `folder`. Raises PeerError."""
+    def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> AbstractContextManager[Venue]:
+        """A fresh server on `core` with its files in the empty `folder`. Raises PeerError.
+
+        `extras` are what a scenario needs beyond rooms and messages: `presence`, `recovery`. hubbub always
+        has them, the others only when they are asked for.
+        """

@@ -1,67 +1,68 @@
-"""`faulty_server.py FAULT`: the floor server with one fault, towards the third member at message 20."""
+"""`faulty_server.py FAULT`: the floor server with one fault, to the third of the first room at message 5."""
 
 import random
 import socket
 import sys
 import time
 
-from benchmarks.floor.server import FloorServer
+from benchmarks.floor.server import FloorServer, Room
 
-AT = 20
+AT = 5
 VICTIM = 2
 
 
 class FaultyServer(FloorServer):
-    def deliver(self, message: bytes) -> None:
-        if len(self.members) <= VICTIM or self.seq not in {AT, AT + 1}:
-            return super().deliver(message)
-        getattr(self, sys.argv[1])(message)
+    def deliver(self, room: Room, message: bytes) -> None:
+        first = next(iter(self.rooms.values()))
+        if room is not first or len(room.members) <= VICTIM or room.seq not in {AT, AT + 1}:
+            return super().deliver(room, message)
+        getattr(self, sys.argv[1])(room, message)
         return None
 
-    def lose(self, message: bytes) -> None:
-        self.deliver_to_others(message)
-        if self.seq != AT:
-            self.members[VICTIM].sock.send(message)
+    def lose(self, room: Room, message: bytes) -> None:
+        self.deliver_to_others(room, message)
+        if room.seq != AT:
+            room.members[VICTIM].sock.send(message)
 
-    def repeat(self, message: bytes) -> None:
-        super().deliver(message)
-        if self.seq == AT:
-            self.members[VICTIM].sock.send(message)
+    def repeat(self, room: Room, message: bytes) -> None:
+        super().deliver(room, message)
+        if room.seq == AT:
+            room.members[VICTIM].sock.send(message)
 
-    def swap(self, message: bytes) -> None:
-        self.deliver_to_others(message)
-        if self.seq == AT:
+    def swap(self, room: Room, message: bytes) -> None:
+        self.deliver_to_others(room, message)
+        if room.seq == AT:
             self.held = message
         else:
-            self.members[VICTIM].sock.send(message + self.held)
+            room.members[VICTIM].sock.send(message + self.held)
 
-    def lose_for_all(self, message: bytes) -> None:
-        if self.seq != AT:
-            super().deliver(message)
+    def lose_for_all(self, room: Room, message: bytes) -> None:
+        if room.seq != AT:
+            super().deliver(room, message)
 
-    def deliver_to_others(self, message: bytes) -> None:
-        for place, client in enumerate(self.members):
+    def deliver_to_others(self, room: Room, message: bytes) -> None:
+        for place, client in enumerate(room.members):
             if place != VICTIM:
                 client.sock.send(message)
 
-    def cut(self, message: bytes) -> None:
-        if self.seq == AT:
-            self.members.pop(VICTIM).sock.shutdown(socket.SHUT_RDWR)
+    def cut(self, room: Room, message: bytes) -> None:
+        if room.seq == AT:
+            room.members[VICTIM].sock.shutdown(socket.SHUT_RDWR)
         else:
-            super().deliver(message)
+            super().deliver(room, message)
 
 
 class DribblingServer(FloorServer):
     """Does everything right, in pieces that end anywhere."""
 
-    def deliver(self, message: bytes) -> None:
+    def deliver(self, room: Room, message: bytes) -> None:
         begun = 0
         for end in (*sorted(random.sample(range(1, len(message)), 3)), len(message)):
-            for client in self.members[:4]:
+            for client in room.members[:4]:
                 client.sock.send(message[begun:end])
             begun = end
             time.sleep(0.0005)
-        for client in self.members[4:]:
+        for client in room.members[4:]:
             client.sock.send(message)
 
 

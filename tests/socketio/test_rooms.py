@@ -41,7 +41,7 @@ async def test_everybody_gets_everything_in_the_order_of_sending() -> None:
     (a, first), (b, second) = await members.add("x", "y"), await members.add("y")
     server = members.server
 
-    def shout(room: str | None, n: int, skip: Socket | None = None) -> None:
+    def shout(room: str | None, n: int, *skip: Socket) -> None:
         server.broadcast("/", room, server.encode("/", "n", [n]), skip=skip)
 
     shout("x", 1)
@@ -49,7 +49,7 @@ async def test_everybody_gets_everything_in_the_order_of_sending() -> None:
     shout("y", 3)
     shout("x", 4)
     first.emit("n", [5])
-    shout("y", 6, skip=first)
+    shout("y", 6, first)
     shout("y", 7)
     shout("x", 8)
     second.join("x")
@@ -71,11 +71,11 @@ async def test_broadcast_reaches_the_room_and_nobody_else() -> None:
     server = members.server
     packet = server.encode("/", "news", {"n": 1})
     assert server.broadcast("/", "x", packet) == 2
-    assert server.broadcast("/", "x", packet, skip=first) == 1
-    assert server.broadcast("/", "y", packet, skip=first) == 1
+    assert server.broadcast("/", "x", packet, skip=(first,)) == 1
+    assert server.broadcast("/", "y", packet, skip=(first,)) == 1
     assert server.broadcast("/", "nobody", packet) == 0
     assert server.broadcast("/", None, packet) == 3
-    assert server.broadcast("/", None, packet, skip=second) == 2
+    assert server.broadcast("/", None, packet, skip=(second,)) == 2
     members.end_turn()
     text = '2["news",{"n":1}]'
     assert (a.session.sent, b.session.sent, c.session.sent) == ([text] * 3, [text] * 4, [text] * 2)
@@ -126,7 +126,7 @@ async def test_offset_goes_to_those_who_recover() -> None:
     assert marked.session.sent[:2] == ['2["news",{"n":1},"o\\"1"]', '2["typing",{"n":2}]']
     assert marked.session.sent[2:4] == ['51-["file",{"_placeholder":true,"num":0},"o2"]', b"f"]
     assert marked.session.sent[4:] == ['2["alone","o3"]']
-    assert server.broadcast("/", "x", server.encode("/", "news"), skip=recovering) == 1
+    assert server.broadcast("/", "x", server.encode("/", "news"), skip=(recovering,)) == 1
 
 
 def test_variants_are_made_once() -> None:
@@ -192,3 +192,55 @@ async def test_found_by_id() -> None:
     assert members.server.find("/", "other") is None
     socket.disconnect()
     assert members.server.find("/", socket.id) is None
+
+
+def numbers_of(client: Client) -> list[int]:
+    """The numbers that were sent to a client, in order."""
+    return [int(str(text).removeprefix('2["n",[').removesuffix("]]")) for text in client.session.sent]
+
+
+async def test_what_can_wait_leaves_when_it_is_released_and_reaches_whoever_was_there() -> None:
+    """It waits past the turn, for those who were there when it was sent and are not left out of it."""
+    members = Members()
+    (a, _), (b, second), (c, third) = [await members.add() for _ in range(3)]
+    server = members.server
+
+    def whisper(n: int, *skip: Socket) -> None:
+        server.broadcast_later("/", server.encode("/", "n", [n]), skip)
+
+    whisper(1)
+    whisper(2, second, third)
+    d, fourth = await members.add()
+    whisper(3, second)
+    members.end_turn()
+    assert [numbers_of(client) for client in (a, b, c)] == [[], [], []]
+    server.release("/")
+    fourth.emit("n", [4])
+    members.end_turn()
+    d.session.sent[:] = [text for text in d.session.sent if "[[" not in str(text) and '"n"' in str(text)]
+    assert [numbers_of(client) for client in (a, b, c, d)] == [[1, 2, 3], [1], [1, 3], [3, 4]]
+
+
+async def test_what_waits_goes_before_the_next_broadcast_to_everyone() -> None:
+    """In the order of sending; and whoever leaves meanwhile takes nothing from the others."""
+    members = Members()
+    (a, _), (_, second) = await members.add(), await members.add()
+    server = members.server
+    server.broadcast_later("/", server.encode("/", "n", [1]), (second,))
+    second.disconnect()
+    server.broadcast("/", None, server.encode("/", "n", [2]))
+    members.end_turn()
+    assert numbers_of(a) == [1, 2]
+
+
+async def test_any_number_of_members_can_be_left_out() -> None:
+    """However many get only a part of it, each gets just that part, in order."""
+    members = Members()
+    added = [await members.add("x") for _ in range(300)]
+    server = members.server
+    for n, (_, socket) in enumerate(added):
+        assert server.broadcast("/", "x", server.encode("/", "n", [n]), skip=(socket,)) == 299
+    members.end_turn()
+    assert all(
+        numbers_of(client) == [n for n in range(300) if n != own] for own, (client, _) in enumerate(added)
+    )

@@ -74,8 +74,8 @@ class Presence:
         self._rules = rules
         # Users without a socket, each with the number of the departure.
         self._leaving: Deadlines[tuple[str, int]] = Deadlines(rules.offline_grace, self._grace_over, timers)
-        # The rows of the last `users:online`: the next one mostly has the same.
-        self._rows: dict[str, tuple[PresentUser, objects.OnlineUser]] = {}
+        # The last list of each scope and its rows: the next one is mostly the same.
+        self._listed: dict[str, tuple[list[PresentUser], list[objects.OnlineUser]]] = {}
 
     # Coming and going.
 
@@ -169,32 +169,28 @@ class Presence:
     async def _users_online(self, who: Connection, contacts: AbstractSet[str] | None) -> events.UsersOnline:
         limit = self._rules.list_limit
         if contacts is None:
+            scope = "all"
             users, count = await self._registry.users("", limit), await self._registry.count_users()
         else:
+            scope = "chats"
             users, count = await self._registry.users_among(contacts, limit)
+        rows = self._rows(scope, users)
         truncated = count > len(users)
         if truncated and users[-1].user_id < who.user_id:
             # A cut list still shows the socket's own user.
             own = await self._registry.user(who.user_id)
-            users[-1] = own or users[-1]
+            rows = rows if own is None else [*rows[:-1], wire.online_user(own)]
         return events.UsersOnline(
-            users=self._wire(users),
-            count=count,
-            timestamp=iso(now()),
-            scope="all" if contacts is None else "chats",
-            truncated=truncated,
+            users=rows, count=count, timestamp=iso(now()), scope=scope, truncated=truncated
         )
 
-    def _wire(self, users: list[PresentUser]) -> list[objects.OnlineUser]:
-        """Return the rows of a list; one whose user is the very same object as last time is used again."""
-        known, self._rows = self._rows, {}
-        rows: list[objects.OnlineUser] = []
-        for user in users:
-            pair = known.get(user.user_id)
-            if pair is None or pair[0] is not user:
-                pair = (user, wire.online_user(user))
-            self._rows[user.user_id] = pair
-            rows.append(pair[1])
+    def _rows(self, scope: str, users: list[PresentUser]) -> list[objects.OnlineUser]:
+        """Return the rows of a list; where its user is the very same object as last time, so is the row."""
+        listed, rows = self._listed.get(scope, ([], []))
+        if users != listed:
+            known = {id(user): row for user, row in zip(listed, rows, strict=True)}
+            rows = [known.get(id(user)) or wire.online_user(user) for user in users]
+            self._listed[scope] = users, rows
         return rows
 
     # What is asked.

@@ -6,6 +6,8 @@ The token's header only chooses among the algorithms and key ids that are accept
 extensions (`crit`) are refused.
 """
 
+import base64
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -22,7 +24,10 @@ MAX_TOKEN: Final = 8192
 NOT_BEFORE_LEEWAY: Final = 5
 """Seconds by which an issuer's clock may be ahead (`nbf`). `exp` has no leeway."""
 
-SHARED_SECRET: Final = ("HS256", "HS384", "HS512")
+SHARED_SECRET: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+"""Algorithms that sign and verify by one secret, and the hashes that they go by."""
+
+_MOST_FAMILIAR: Final = 16
 _YEAR_10000: Final = 253_402_300_800
 
 NumericDate = (
@@ -73,6 +78,8 @@ class Signatures:
         self._given = bind({name: key for name, key in keys.items() if key is not None})
         self._signing = shared[0] if shared and rules.secret is not None else None
         self._served = None if rules.jwks_url is None else KeySet(rules.jwks_url, public)
+        # Headers of tokens signed by the secret that PyJWT has accepted, and the hash that each stands for.
+        self._familiar: dict[str, str] = {}
 
     async def verify(self, token: str) -> Claims:
         """Return what a token says; whether it has expired is the caller's question.
@@ -81,14 +88,45 @@ class Signatures:
         """
         if len(token) > MAX_TOKEN or not token.isascii():
             raise TokenInvalid
-        try:
-            verifier = self._given if self._served is None else await self._choose(self._served, token)
-            payload: bytes = verifier.decode_complete(token, "", verifier.get_algorithms())["payload"]
-        except (jwt.InvalidTokenError, jwt.InvalidKeyError):
-            raise TokenInvalid from None
+        payload = self._recognize(token)
+        if payload is None:
+            payload = await self._decode(token)
         claims = read(payload)
         self._check_parties(claims)
         return claims
+
+    async def _decode(self, token: str) -> bytes:
+        """Return the payload of a token, which is judged by PyJWT."""
+        try:
+            verifier = self._given if self._served is None else await self._choose(self._served, token)
+            decoded = verifier.decode_complete(token, "", verifier.get_algorithms())
+        except (jwt.InvalidTokenError, jwt.InvalidKeyError):
+            raise TokenInvalid from None
+        algorithm = decoded["header"]["alg"]
+        if algorithm in SHARED_SECRET and len(self._familiar) < _MOST_FAMILIAR:
+            self._familiar[token.partition(".")[0]] = SHARED_SECRET[algorithm]
+        payload: bytes = decoded["payload"]
+        return payload
+
+    def _recognize(self, token: str) -> bytes | None:
+        """Return the payload of a token that PyJWT accepts for sure, at a tenth of its cost; else None.
+
+        The header is, letter for letter, that of a token it has accepted, so only the payload and the
+        signature are new; both must be written in the one canonical way.
+        """
+        body, _, signature = token.rpartition(".")
+        header, _, segment = body.partition(".")
+        digest = self._familiar.get(header)
+        if digest is None or self._rules.secret is None:
+            return None
+        expected = _base64url(hmac.digest(self._rules.secret.encode(), body.encode(), digest))
+        if not hmac.compare_digest(expected, signature.encode()):
+            return None
+        try:
+            payload = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        except ValueError:
+            return None
+        return payload if _base64url(payload) == segment.encode() else None
 
     async def _choose(self, served: KeySet, token: str) -> jwt.PyJWS:
         """Return what verifies this token: the keys given here, or the served one that it names."""
@@ -129,6 +167,11 @@ def read(payload: bytes) -> Claims:
         return _decoder.decode(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise TokenInvalid from None
+
+
+def _base64url(data: bytes) -> bytes:
+    """As in tokens: without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 _decoder = msgspec.json.Decoder(Claims)

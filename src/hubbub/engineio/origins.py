@@ -3,6 +3,7 @@
 Every request passes `origin_allowed`, whatever its method and transport, so the rule stands here alone.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from hubbub.engineio.config import EngineConfig
@@ -10,6 +11,8 @@ from hubbub.engineio.requests import Request
 
 ANY_ORIGIN = "*"
 _ANY_PORT = ":*"
+# IPv6 with an IPv4 address inside and a zone.
+_LONGEST_ADDRESS = 64
 
 _Address = IPv4Address | IPv6Address
 
@@ -91,6 +94,11 @@ def _trusted(address: _Address, config: EngineConfig) -> bool:
 
 
 def _parse(text: str) -> _Address | None:
+    return _parse_address(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=1024)  # clients come back, and many of them through the same proxy
+def _parse_address(text: str) -> _Address | None:
     try:
         address = ip_address(text)
     except ValueError:

@@ -18,6 +18,7 @@ from hubbub.chat.failures import translate
 from hubbub.chat.messages import Messages
 from hubbub.cluster.base import Bus, MessageNew, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
+from hubbub.gateway.announcing import Announcements
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
 from hubbub.socketio import Outgoing, Server, Socket
 
@@ -52,6 +53,7 @@ class Delivery:
         self._clients = clients
         self._messages = messages
         self._bus = bus
+        self._announcements = Announcements(server)
         self._epoch = epoch
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,6 +68,8 @@ class Delivery:
 
     def deliver(self, telling: Telling) -> None:
         """Bring to the sockets of this node what the bus tells."""
+        if self._announcements.waiting:
+            self._announcements.precede(telling)
         if isinstance(telling, MessageNew):
             self._arrived(telling)
         elif isinstance(telling, ToRoom):
@@ -73,7 +77,7 @@ class Delivery:
         elif isinstance(telling, ToUsers):
             self._tell_users(telling)
         elif isinstance(telling, ToEveryone):
-            self._send(None, self._encode(telling.event), self._skipped(telling.skip_user, None))
+            self._tell_everyone(telling)
 
     def _arrived(self, telling: MessageNew) -> None:
         room = self._rooms.get(telling.message.chat_id)
@@ -97,7 +101,7 @@ class Delivery:
     def _tell_room(self, telling: ToRoom) -> None:
         client = self._clients.find(telling.skip_socket) if telling.skip_socket is not None else None
         skipped = [client.socket] if client is not None else self._skipped(telling.skip_user, telling.chat_id)
-        self._send(telling.chat_id, self._encode(telling.event), skipped)
+        self._server.broadcast(NAMESPACE, telling.chat_id, self._encode(telling.event), skipped)
 
     def _tell_users(self, telling: ToUsers) -> None:
         packet = self._encode(telling.event)
@@ -106,6 +110,13 @@ class Delivery:
                 if telling.chat_id is None or telling.chat_id in client.rooms:
                     client.socket.send(packet)
 
+    def _tell_everyone(self, telling: ToEveryone) -> None:
+        packet, skipped = self._encode(telling.event), self._skipped(telling.skip_user, None)
+        if isinstance(telling.event, events.UserPresence):
+            self._announcements.tell(telling.event.user_id, packet, skipped)
+        else:
+            self._server.broadcast(NAMESPACE, None, packet, skipped)
+
     def _skipped(self, user_id: str | None, chat_id: str | None) -> list[Socket]:
         """Return the sockets of a user (in a room, if given) who is not told."""
         if user_id is None:
@@ -113,20 +124,9 @@ class Delivery:
         clients = self._clients.of_user(user_id)
         return [client.socket for client in clients if chat_id is None or chat_id in client.rooms]
 
-    def _send(self, chat_id: str | None, packet: Outgoing, skipped: list[Socket]) -> None:
-        if len(skipped) <= 1:
-            self._server.broadcast(NAMESPACE, chat_id, packet, skipped[0] if skipped else None)
-            return
-        everyone = (
-            self._server.sockets(NAMESPACE) if chat_id is None else self._server.members(NAMESPACE, chat_id)
-        )
-        for socket in everyone:
-            if socket not in skipped:
-                socket.send(packet)
-
     def tell_all(self, event: events.Event) -> None:
         """Tell all sockets of this node."""
-        self._send(None, self._encode(event), [])
+        self._server.broadcast(NAMESPACE, None, self._encode(event))
 
     def _encode(self, event: events.Event) -> Outgoing:
         return self._server.encode(NAMESPACE, event.event, event)
@@ -276,7 +276,8 @@ class Delivery:
             task.exception()
 
     async def close(self) -> None:
-        """End what is being read."""
+        """End what is being read, and tell what waits."""
+        self._announcements.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -191,12 +191,12 @@ def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:
     token = auth.get("token")
     if isinstance(token, str):
         return token
-    header = socket.handshake.headers.get("authorization", "")
+    header = socket.handshake.header("authorization")
     return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else None
 
 
 def _agent(socket: Socket) -> str:
-    return socket.handshake.headers.get("user-agent", "")[:_LONGEST_AGENT]
+    return socket.handshake.header("user-agent")[:_LONGEST_AGENT]
 
 
 def _knows_offsets(socket: Socket) -> bool:

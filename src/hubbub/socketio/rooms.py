@@ -11,8 +11,11 @@ recipient.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from hubbub.engineio import Flusher, Prepared, Session
+from hubbub.engineio import Flusher, Session
 from hubbub.socketio.outgoing import Outgoing
+
+# Each packet of a burst is noted for each of these, so there may be some of them, but not many.
+_MOST_APART = 128
 
 
 class Member(Protocol):
@@ -33,7 +36,7 @@ M = TypeVar("M", bound=Member)
 class Room(Generic[M]):
     """The members of one room, parted by the variant of an event that they get."""
 
-    __slots__ = ("_burst", "_flusher", "marked", "plain")
+    __slots__ = ("_apart", "_burst", "_flusher", "marked", "plain")
 
     def __init__(self, flusher: Flusher) -> None:
         self.plain: dict[M, Session] = {}
@@ -41,40 +44,80 @@ class Room(Generic[M]):
         # What is sent to the whole room in this turn, and who sees to it that it leaves.
         self._burst: list[Outgoing] = []
         self._flusher = flusher
+        # Members who get only a part of the burst, and which: they are left out of some of it, or came later.
+        self._apart: dict[M, list[Outgoing]] = {}
 
     def add(self, member: M) -> None:
         """Let `member` get what is sent to the room from now on. Adding it again changes nothing."""
-        self._settle()
+        if self._burst and member not in self:
+            self._check_apart()
+            if self._burst:
+                self._apart[member] = []
         (self.marked if member.recovers else self.plain)[member] = member.session
 
     def discard(self, member: M) -> None:
         """Take `member` out if it is in."""
-        self._settle()
+        if self._flusher.burst is self:
+            self._flusher.spread()
+        self._apart.pop(member, None)
         (self.marked if member.recovers else self.plain).pop(member, None)
 
-    def send(self, packet: Outgoing, skip: M | None) -> int:
-        """Send to all members but `skip`; how many that were."""
-        if skip is None:
-            self._flusher.gather(self)
+    def send(self, packet: Outgoing, skip: Collection[M] = ()) -> int:
+        """Send to all members but those to `skip`; how many that were."""
+        if skip or self._apart:
+            sent = self.send_later(packet, skip)
+        else:
             self._burst.append(packet)
-            return len(self.plain) + len(self.marked)
-        sent = _send_apart(self.plain, packet.plain, skip) if self.plain else 0
-        return sent + _send_apart(self.marked, packet.marked, skip) if self.marked else sent
+            sent = len(self.plain) + len(self.marked)
+        self._flusher.gather(self)
+        return sent
+
+    def send_later(self, packet: Outgoing, skip: Collection[M] = ()) -> int:
+        """Send as `send` does, but not before the next `send` or `release`: for what can wait.
+
+        What is sent to single members meanwhile overtakes it; who comes meanwhile does not get it.
+        """
+        skipped = [member for member in skip if member in self]
+        if skipped:
+            self._check_apart()
+            for member in skipped:
+                self._apart.setdefault(member, self._burst.copy())
+        for member, own in self._apart.items():
+            if member not in skipped:
+                own.append(packet)
+        self._burst.append(packet)
+        return len(self) - len(skipped)
+
+    def release(self) -> None:
+        """Have what was sent until now leave at the end of this turn."""
+        if self._burst:
+            self._flusher.gather(self)
 
     def spread(self) -> None:
         """Hand the burst to the members' sessions. Called by the flusher."""
         burst, self._burst = self._burst, []
+        apart, self._apart = self._apart, {}
         if self.plain:
-            packets = tuple([prepared for packet in burst for prepared in packet.plain])
-            self._flusher.send_all(self.plain.values(), packets)
+            packets = tuple([one for packet in burst for one in packet.plain])
+            self._flusher.send_all(_without(self.plain, apart), packets)
         if self.marked:
-            packets = tuple([prepared for packet in burst for prepared in packet.marked])
-            self._flusher.send_all(self.marked.values(), packets)
+            packets = tuple([one for packet in burst for one in packet.marked])
+            self._flusher.send_all(_without(self.marked, apart), packets)
+        for member, own in apart.items():
+            for packet in own:
+                for one in packet.marked if member.recovers else packet.plain:
+                    member.session.send(one)
 
-    def _settle(self) -> None:
-        """Before the members change: what was sent until now is for those that there are."""
-        if self._burst:
-            self._flusher.spread()
+    def _check_apart(self) -> None:
+        """Spread the burst now rather than keep still more members apart, each of which costs something."""
+        if len(self._apart) >= _MOST_APART:
+            if self._flusher.burst is self:
+                self._flusher.spread()
+            else:
+                self.spread()
+
+    def __contains__(self, member: M) -> bool:
+        return member in self.plain or member in self.marked
 
     def __iter__(self) -> Iterator[M]:
         yield from (*self.plain, *self.marked)
@@ -83,15 +126,11 @@ class Room(Generic[M]):
         return len(self.plain) + len(self.marked)
 
 
-def _send_apart(members: Mapping[M, Session], packets: tuple[Prepared, ...], skip: M) -> int:
-    """Send to all but one."""
-    sessions: Collection[Session] = members.values()
-    if skip in members:
-        sessions = [session for member, session in members.items() if member is not skip]
-    for packet in packets:
-        for session in sessions:
-            session.send(packet)
-    return len(sessions)
+def _without(members: Mapping[M, Session], apart: Mapping[M, object]) -> Collection[Session]:
+    """The sessions of all who get the whole burst."""
+    if not apart:
+        return members.values()
+    return [session for member, session in members.items() if member not in apart]
 
 
 class Rooms(Generic[M]):

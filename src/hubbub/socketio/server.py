@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from hubbub.engineio import CloseReason, Engine, Session, closing
 from hubbub.socketio.config import ServerConfig
@@ -101,11 +101,23 @@ class Server:
         return Outgoing(*encode_event(namespace, name, args), offset)
 
     def broadcast(
-        self, namespace: str, room: str | None, packet: Outgoing, skip: Socket | None = None
+        self, namespace: str, room: str | None, packet: Outgoing, skip: Collection[Socket] = ()
     ) -> int:
         """Send to all in the room but `skip`; None is everyone in the namespace. Returns how many."""
         members = self._spaces[namespace].rooms.find(room)
         return 0 if members is None else members.send(packet, skip)
+
+    def broadcast_later(self, namespace: str, packet: Outgoing, skip: Collection[Socket] = ()) -> None:
+        """Send to everyone now in the namespace but `skip`, not before the next `release`.
+
+        For what can wait and comes in numbers: whatever is released together costs each socket one write. The
+        next `broadcast` to everyone releases it, too; what is sent in other ways overtakes it.
+        """
+        self._spaces[namespace].rooms.everyone.send_later(packet, skip)
+
+    def release(self, namespace: str) -> None:
+        """Have what waits leave in this turn of the event loop, before anything that is sent from now on."""
+        self._spaces[namespace].rooms.everyone.release()
 
     def members(self, namespace: str, room: str) -> list[Socket]:
         """The sockets in a room."""

@@ -41,6 +41,11 @@ class Bulk:
         for text, values in self._calls(rows):
             yield cursor.execute(text, values).fetchone()[0]
 
+    def rows(self, cursor: DBAPICursor, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+        """Execute a statement that answers with a row, a key and a text, for each of these rows."""
+        for text, values in self._calls(rows):
+            yield from cursor.execute(text, values).fetchall()
+
     def _calls(self, rows: Sequence[Row]) -> Iterator[tuple[str, list[Value]]]:
         for start in range(0, len(rows), LENGTHS[-1]):
             part = rows[start : start + LENGTHS[-1]]

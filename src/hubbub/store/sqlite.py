@@ -1,7 +1,7 @@
 """The store on an embedded SQLite database.
 
     writes ─ GroupCommit ─ one thread, the one writing connection          (commit.py, transactions.py)
-    reads ── Readers ───── a few threads, connections that can only read   (readers.py)
+    reads ── Readers ───── a few threads, connections that can only read   (readers.py, gathering.py)
 
 This module says which statement answers which method of the port; the statements are in `queries`.
 """
@@ -18,6 +18,7 @@ from hubbub.store import records
 from hubbub.store.base import Cursor, ReceiptKind, StoreUnavailable
 from hubbub.store.commit import GroupCommit
 from hubbub.store.database import Database
+from hubbub.store.gathering import Gathering
 from hubbub.store.queries import arrivals, chats, history, log, sessions, users
 from hubbub.store.queries.append import append
 from hubbub.store.queries.confirm import confirm
@@ -38,6 +39,8 @@ class SqliteStore:
         self._database = database
         self._epoch = epoch
         self._readers = Readers(database.connect_reader)
+        self._users = Gathering(self._readers, arrivals.find_users)
+        self._contacts = Gathering(self._readers, arrivals.contacts)
         self._writing = WritingConnection(database.connect_writer)
         self._commit = GroupCommit(self._writing)
 
@@ -91,15 +94,12 @@ class SqliteStore:
         await self._write(lambda c: users.create_user(c, user, password_hash))
 
     async def ensure_user(self, user: records.User) -> records.User:
-        """Return the stored user of that id, creating or changing it as needed; mostly it only reads."""
-        stored = await self._read(lambda c: users.find_user(c, user.id))
-        if stored is not None and users.is_as_stored(user, stored):
-            return stored
+        """Return the stored user of that id, creating or changing it as needed."""
         return await self._commit.submit(arrivals.ensure_users, user)
 
     async def user(self, user_id: str) -> records.User | None:
         """Return a user."""
-        return await self._read(lambda c: users.find_user(c, user_id))
+        return await self._users.ask(user_id)
 
     async def credentials(self, login: str) -> records.Credentials | None:
         """Return the user with a password of that username or email."""
@@ -181,7 +181,7 @@ class SqliteStore:
 
     async def contacts(self, user_id: str) -> set[str]:
         """Return the ids of all users who share a chat with that user."""
-        return await self._read(lambda c: chats.contacts(c, user_id))
+        return await self._contacts.ask(user_id)
 
     async def chat_ids_of(self, user_id: str) -> list[str]:
         """Return the ids of all chats that a user is a member of."""

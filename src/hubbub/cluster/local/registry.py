@@ -278,7 +278,7 @@ class LocalRegistry:
 
     def _told(self, user_ids: Iterable[str]) -> list[PresentUser]:
         users = self._users
-        return [users[user_id].told() for user_id in user_ids]
+        return [(user := users[user_id]).snapshot or user.told() for user_id in user_ids]
 
     def _occupancy(self, chat_id: str, user_id: str, *, changed: bool) -> Occupancy:
         room = self._rooms.get(chat_id)

@@ -25,7 +25,10 @@ ALL_CHATS_BEFORE: Final = Selection(chats.ALL_CHATS_BEFORE)
 MEMBERS: Final = Selection(chats.MEMBERS)
 MEMBER_IDS: Final = Selection(chats.MEMBER_IDS)
 CHAT_IDS: Final = Selection(chats.CHAT_IDS)
-CONTACTS: Final = Selection(chats.CONTACTS)
+CONTACTS: Final = """
+SELECT DISTINCT theirs.user_id FROM members mine JOIN members theirs ON theirs.chat_id = mine.chat_id
+WHERE mine.user_id = $1
+"""
 CREATE: Final = """
 INSERT INTO chats (id, name, description, is_public, created_by, created_at, archived_at, last_seq,
     last_activity, member_count)
@@ -155,7 +158,7 @@ async def member_ids(connection: Connection, chat_id: str) -> list[str]:
 
 async def contacts(connection: Connection, user_id: str) -> set[str]:
     """Return the ids of all who share a chat with that user, the user included."""
-    return {user_id, *(row[0] for row in await CONTACTS.rows(connection, user_id=user_id))}
+    return {user_id, *(row[0] for row in await connection.fetch(CONTACTS, user_id))}
 
 
 async def chat_ids(connection: Connection, user_id: str) -> list[str]:

@@ -57,13 +57,6 @@ MEMBERS: Final = (
 )
 MEMBER_IDS: Final = select(members.c.user_id).where(members.c.chat_id == bindparam("chat_id"))
 CHAT_IDS: Final = select(members.c.chat_id).where(members.c.user_id == bindparam("user_id"))
-_theirs: Final = members.alias("theirs")
-CONTACTS: Final = (
-    select(_theirs.c.user_id)
-    .join(members, members.c.chat_id == _theirs.c.chat_id)
-    .where(members.c.user_id == bindparam("user_id"))
-    .distinct()
-)
 
 
 def chat_of(row: records.Fields) -> records.Chat:
@@ -198,11 +191,6 @@ def list_members(connection: Connection, chat_id: str, after: str, limit: int) -
 def member_ids(connection: Connection, chat_id: str) -> list[str]:
     """Return the ids of all members."""
     return list(connection.execute(MEMBER_IDS, {"chat_id": chat_id}).scalars())
-
-
-def contacts(connection: Connection, user_id: str) -> set[str]:
-    """Return the ids of all who share a chat with that user, the user included."""
-    return {user_id, *connection.execute(CONTACTS, {"user_id": user_id}).scalars()}
 
 
 def chat_ids(connection: Connection, user_id: str) -> list[str]:

@@ -1,0 +1,113 @@
+"""Leads a crowd in its rooms through a plan: open, fall silent, warm up, measure, settle."""
+
+import time
+from collections.abc import Callable
+
+from benchmarks.load.crowd import Crowd
+from benchmarks.load.member import Member, SlowMember
+from benchmarks.load.meter import Meter
+from benchmarks.load.plan import Counts, RoomsPlan, Tally
+from benchmarks.load.verdict import wrong_counts
+from benchmarks.usage import memory
+
+_OPEN_SECONDS = 90.0
+_SILENT_SECONDS = 0.4
+_SILENCE_SECONDS_AT_MOST = 10.0
+_SETTLE_SECONDS = 10.0
+
+
+def carry_out(plan: RoomsPlan, own: int, tell: Callable[[str], None]) -> Tally:
+    """Figures: `deliveries` (a `message:new` received whole by one member) and `messages`.
+
+    With slow members also `grown`, the server's memory in bytes, and how many of them it `cut` off.
+    """
+    crowd = Crowd(plan)
+    try:
+        tell("connecting")
+        crowd.open(time.monotonic() + _OPEN_SECONDS)
+        fall_silent(crowd)
+        tell("warming up")
+        memory_before = memory(plan.endpoint.server)
+        crowd.doze()
+        crowd.start()
+        crowd.run(lambda: False, time.monotonic() + plan.warm)
+        tell("measuring")
+        before, meter = _received(crowd), Meter(plan.endpoint.server, own)
+        crowd.run(lambda: False, time.monotonic() + plan.measure)
+        after, effort = _received(crowd), meter.read()
+        grown = memory(plan.endpoint.server) - memory_before
+        tell("settling")
+        settle(crowd)
+        cut = crowd.wake(_SETTLE_SECONDS)
+        counts = counted(crowd)
+        figures = {
+            "deliveries": after[0] - before[0],
+            "messages": after[1] - before[1],
+            "grown": grown,
+            "cut": cut,
+        }
+        return Tally(effort, figures, (*wrong_counts(counts), *complaints(crowd)), counts)
+    finally:
+        crowd.close()
+
+
+def fall_silent(crowd: Crowd) -> None:
+    """Wait until the joining has no echo any more (who is online now), so that it is not measured."""
+    deadline = time.monotonic() + _SILENCE_SECONDS_AT_MOST
+    while time.monotonic() < deadline:
+        heard = crowd.asides
+        crowd.run(lambda: False, time.monotonic() + _SILENT_SECONDS)
+        if crowd.asides == heard:
+            return
+
+
+def _received(crowd: Crowd) -> tuple[int, int]:
+    """Deliveries and messages so far."""
+    crowd.sweep()
+    deliveries = sum(member.conversation.transcript.received(member) for member in crowd.prompt)
+    return deliveries, sum(conversation.transcript.count for conversation in crowd.conversations)
+
+
+def settle(crowd: Crowd) -> None:
+    """Send no more and wait for every ack and every delivery, or for the deadline."""
+    crowd.stop()
+
+    def settled() -> bool:
+        return all(said.acknowledged == said.sent for said in crowd.conversations) and all(
+            member.conversation.transcript.received(member) == member.conversation.sent
+            for member in crowd.prompt
+        )
+
+    crowd.run(settled, time.monotonic() + _SETTLE_SECONDS)
+    crowd.run(lambda: False, time.monotonic() + 0.05)  # a delivery too many would come now
+
+
+def counted(crowd: Crowd) -> Counts:
+    """All messages from first to last."""
+    members = [(member, member.conversation) for member in crowd.members]
+    deviations = [member.deviation for member in crowd.members if member.deviation is not None]
+    most = {id(said): 0 for said in crowd.conversations}
+    for member, said in members:
+        most[id(said)] = max(most[id(said)], said.transcript.received(member))
+    return Counts(
+        sent=sum(said.sent for said in crowd.conversations),
+        acknowledged=sum(said.acknowledged for said in crowd.conversations),
+        broadcast=sum(most.values()),
+        # Who was cut off has a beginning of it, without gaps; the rest is for a recovery.
+        lost=sum(
+            said.transcript.lost(member, said.transcript.received(member) if _is_cut(member) else said.sent)
+            for member, said in members
+        ),
+        repeated=sum(deviation.repeated for deviation in deviations),
+        swapped=sum(deviation.swapped for deviation in deviations),
+    )
+
+
+def _is_cut(member: Member) -> bool:
+    return isinstance(member, SlowMember) and member.cut
+
+
+def complaints(crowd: Crowd) -> tuple[str, ...]:
+    """What was wrong with single messages, the first few."""
+    found = [problem for said in crowd.conversations for problem in said.transcript.problems]
+    return (*crowd.problems[:5], *found[:5])
