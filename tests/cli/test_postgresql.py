@@ -18,13 +18,6 @@ def refused(done: Done) -> str:
     return line
 
 
-def test_a_server_without_a_bus_is_refused(tmp_path: Path) -> None:
-    """Nodes that share a database and hear nothing of each other would be wrong about everything."""
-    assert "set valkey_url (HUBBUB_VALKEY_URL)" in refused(
-        hubbub(tmp_path, "serve", HUBBUB_DATABASE_URL=AWAY)
-    )
-
-
 @pytest.mark.parametrize(("command", "tool"), [("backup", "pg_dump"), ("restore", "pg_restore")])
 def test_backups_are_postgresqls_own(tmp_path: Path, command: str, tool: str) -> None:
     """The commands say which tool to use."""

@@ -132,7 +132,7 @@ class Batches:
     # Connecting.
 
     async def _connect(self) -> Line:
-        return await self._servers.connect(await self._servers.place(self._key))
+        return await self._servers.connect(await self._servers.place(self._key), lost=self._wake.set)
 
     async def _keep(self) -> None:
         while True:
@@ -166,7 +166,11 @@ class Batches:
         while True:
             if not self._waiting:
                 self._wake.clear()
-                await self._wake.wait()
+                if not line.is_lost:
+                    await self._wake.wait()
+            if line.is_lost:
+                # Noticed while nobody asks, so that the next one who does finds another connection.
+                raise LineLost("the connection was lost")
             batch = self._gather()
             try:
                 async with asyncio.timeout(self._deadline):
