@@ -101,8 +101,9 @@ async def test_sending(house: House, attempts: Attempts, tmp_path: Path) -> None
         assert [message["clientMessageId"] for message in client.seen("message:new")] == expected
     assert len(ann.seen("message:sent")) == len(expected)
     with closing(sqlite3.connect(tmp_path / "hubbub.db")) as raw:
-        rows = raw.execute("SELECT seq, client_message_id FROM messages ORDER BY position").fetchall()
-    assert rows == list(enumerate(expected, 1))
+        columns = "SELECT position, seq, client_message_id"
+        rows = raw.execute(f"{columns} FROM messages UNION ALL {columns} FROM tail ORDER BY 1").fetchall()
+    assert [row[1:] for row in rows] == list(enumerate(expected, 1))
 
 
 async def send_all(socket: RawSocket, chat_id: str, ids: list[str]) -> list[Json]:

@@ -71,6 +71,7 @@ def client_id_not_stored() -> None:
 
     def forgetful(self: append._Plan, new: NewMessage, seq: int) -> Any:
         message = number(self, new, seq)
+        self._recent.by_key.clear()
         self._rows[-1] = (*self._rows[-1][:8], None, *self._rows[-1][9:])
         return message
 

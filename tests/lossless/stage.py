@@ -130,10 +130,9 @@ def read_database(data_dir: Path) -> list[Whole]:
 
 
 def _read_chat(database: sqlite3.Connection, chat: str) -> list[Seen]:
-    rows = database.execute(
-        "SELECT seq, id, user_id, client_message_id, content FROM messages WHERE chat_id = ? ORDER BY seq",
-        (chat,),
-    )
+    part = "SELECT seq, id, user_id, client_message_id, content FROM {} WHERE chat_id = ?"
+    log = f"{part.format('messages')} UNION ALL {part.format('tail')} ORDER BY seq"
+    rows = database.execute(log, (chat, chat))
     return [Seen(chat, seq, id_, user, client_id, brief(text)) for seq, id_, user, client_id, text in rows]
 
 

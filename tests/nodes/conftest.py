@@ -17,9 +17,14 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Clients and nodes outlive one test, so all tests here share one event loop."""
+    """Clients and nodes outlive one test, so all tests here share one event loop.
+
+    Starting nodes takes a while on a busy machine.
+    """
     mark = pytest.mark.asyncio(loop_scope="session")
     for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(180))
         if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(mark, append=False)
 

@@ -13,7 +13,6 @@ from tests.harness.users import User
 from tests.harness.world import World
 from tests.postgres import Postgres
 
-
 TYPING_RATE = 5
 """How often a user of the shared nodes may begin or stop to type in a minute."""
 
@@ -63,10 +62,10 @@ async def several(
     server, name = database
     shared = {"database_url": server.url(name), "valkey_url": valkey_url, **settings}
     async with AsyncExitStack() as stack:
-        servers = await asyncio.gather(*(serve(one, **shared) for one in folders))
-        for one in servers:
-            stack.push_async_callback(one.end)
-        worlds = [World(one, NodeHost()) for one in servers]
+        started = await asyncio.gather(*(serve(one, **shared) for one in folders))
+        for running in started:
+            stack.push_async_callback(running.end)
+        worlds = [World(running, NodeHost()) for running in started]
         for world in worlds:
             stack.push_async_callback(world.close)
         yield Several(worlds)

@@ -4,6 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.harness.clients import Client, Json
 from tests.harness.inbox import eventually, watch
 from tests.harness.users import new_user
@@ -41,6 +43,7 @@ async def insist(client: Client, chat_id: str, name: str) -> None:
     await eventually(sent, HEALED, f"{name} to be sent")
 
 
+@pytest.mark.slow
 async def test_a_node_is_killed(tmp_path: Path, postgres_server: Postgres, valkey: ValkeyServer) -> None:
     """Its users go offline in time and once, unless they are elsewhere; who comes back misses nothing."""
     database = postgres_server, postgres_server.create()
@@ -78,7 +81,6 @@ async def test_a_node_is_killed(tmp_path: Path, postgres_server: Postgres, valke
         await watch(3.0)
         offline = [told["userId"] for told in watching.seen("user:offline")]
         assert offline == [gone.id]
-        await back.done("presence:online-users", {"limit": 200})
 
 
 async def test_valkey_is_killed(nodes: Several, shared_valkey: ValkeyServer) -> None:

@@ -45,8 +45,9 @@ def mode(path: Path) -> int:
 
 def content(path: Path) -> list[str]:
     """The messages in a database, by SQLite alone."""
+    log = "SELECT position, content FROM messages UNION ALL SELECT position, content FROM tail ORDER BY 1"
     with closing(sqlite3.connect(path)) as raw:
-        return [text for (text,) in raw.execute("SELECT content FROM messages ORDER BY position")]
+        return [text for _, text in raw.execute(log)]
 
 
 def spoil(path: Path) -> None:

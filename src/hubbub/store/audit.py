@@ -24,8 +24,15 @@ SUMS: Final = """
 """
 POSITIONS: Final = """
     SELECT coalesce(max(position), 0),
-        (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'messages')
-    FROM messages
+        (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'messages'),
+        (SELECT min(position) FROM main.tail)
+    FROM main.messages
+"""
+# What the indexes forbid in either part of the log, but not between the two; then the tail cannot be folded.
+CLASHES: Final = """
+    SELECT count(*) FROM main.tail t WHERE EXISTS (SELECT 1 FROM main.messages m WHERE m.id = t.id)
+    OR EXISTS (SELECT 1 FROM messages m WHERE m.position <> t.position AND m.chat_id = t.chat_id
+        AND m.user_id = t.user_id AND m.client_message_id = t.client_message_id)
 """
 SESSIONS: Final = "SELECT user_id, positions FROM sessions ORDER BY user_id, id"
 EPOCH: Final = "SELECT count(*) FROM meta WHERE name = 'epoch' AND value <> ''"
@@ -72,9 +79,7 @@ def _look_through(raw: sqlite3.Connection, progress: Progress) -> Report:
 def _totals(raw: sqlite3.Connection) -> Iterator[str]:
     users = raw.execute(USERS).fetchone()[0]
     yield from compare_totals(raw.execute(COUNTERS).fetchone(), (users, *raw.execute(SUMS).fetchone()))
-    position, reserved = raw.execute(POSITIONS).fetchone()
-    if position > reserved:
-        yield f"totals: the newest message has position {position}, but those up to {reserved} are given only"
+    yield from _tail(raw)
     if not raw.execute(EPOCH).fetchone()[0]:
         yield "the name of this history, `epoch`, is missing"
 
@@ -85,6 +90,17 @@ def compare_totals(kept: Iterable[int], real: Iterable[int]) -> Iterator[str]:
     for name, total, count in zip(names, kept, real, strict=True):
         if total != count:
             yield f"totals: {total} {name}, but there are {count}"
+
+
+def _tail(raw: sqlite3.Connection) -> Iterator[str]:
+    position, reserved, first = raw.execute(POSITIONS).fetchone()
+    if position > reserved:
+        yield f"totals: the newest message has position {position}, but those up to {reserved} are given only"
+    if first is not None and first <= reserved:
+        yield f"the tail begins with position {first}, but those up to {reserved} are given already"
+    clashes = raw.execute(CLASHES).fetchone()[0]
+    if clashes:
+        yield f"messages in the tail with the id or client id of another: {clashes}"
 
 
 def check_sessions(rows: Iterable[Iterable[Any]], newest: dict[str, int]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from hubbub.store.base import StoreUnusable
 from hubbub.store.migrate import migrate
+from hubbub.store.tail import WHOLE_LOG
 
 APPLICATION_ID: Final = 0x68756262
 """Marks a SQLite file as hubbub's ("hubb"), in its header."""
@@ -43,6 +44,8 @@ PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
 """
 READING: Final = f"""
 PRAGMA busy_timeout = {BUSY_TIMEOUT};
+PRAGMA temp_store = MEMORY;
+{WHOLE_LOG}
 PRAGMA query_only = ON;
 PRAGMA wal_autocheckpoint = 0;
 """

@@ -152,6 +152,26 @@ Index(
     postgresql_where=_with_client_id,
 )
 
+# SQLite: messages that are to join `messages`, whose columns it has (see tail.py).
+tail: Final = Table(
+    "tail",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("chat_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("client_message_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_count", BigInteger, nullable=False, server_default="0"),
+    Column("read_count", BigInteger, nullable=False, server_default="0"),
+    Column("receipted_at", BigInteger),
+    UniqueConstraint("id", name="tail_id"),
+    UniqueConstraint("chat_id", "seq", name="tail_seq"),
+)
 # Ranges of `seq` (see ranges.py); they may cover own messages. They outlive a membership: what was received
 # stays so.
 receipts: Final = Table(

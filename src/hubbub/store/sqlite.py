@@ -15,7 +15,7 @@ from typing import Final, TypeVar, cast
 from sqlalchemy import Connection
 
 from hubbub.store import records
-from hubbub.store.base import Cursor, ReceiptKind, StoreUnavailable
+from hubbub.store.base import Cursor, ReceiptKind, StoreError, StoreUnavailable
 from hubbub.store.commit import GroupCommit
 from hubbub.store.database import Database
 from hubbub.store.gathering import Gathering
@@ -23,6 +23,7 @@ from hubbub.store.queries import arrivals, chats, history, log, sessions, users
 from hubbub.store.queries.append import append
 from hubbub.store.queries.confirm import confirm
 from hubbub.store.readers import Readers
+from hubbub.store.tail import fold
 from hubbub.store.transactions import WritingConnection, call
 
 T = TypeVar("T")
@@ -58,7 +59,10 @@ class SqliteStore:
         """Finish what was begun, as long as it takes no more than seconds, and let go of the file."""
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self._readers.close), READ_DEADLINE)
+        folded = self._commit.submit(fold, None)
         await self._commit.close(WRITE_DEADLINE)
+        with suppress(StoreError):
+            await folded
         self._database.release()
 
     def _read(self, query: Callable[[Connection], T]) -> Awaitable[T]:

@@ -25,6 +25,10 @@ ALL_CHATS_BEFORE: Final = Selection(chats.ALL_CHATS_BEFORE)
 MEMBERS: Final = Selection(chats.MEMBERS)
 MEMBER_IDS: Final = Selection(chats.MEMBER_IDS)
 CHAT_IDS: Final = Selection(chats.CHAT_IDS)
+AT_POSITIONS: Final = """
+SELECT id, chat_id, seq, position, user_id, username, content, type, client_message_id, created_at
+FROM messages WHERE position = ANY($1::bigint[])
+"""
 CONTACTS: Final = """
 SELECT DISTINCT theirs.user_id FROM members mine JOIN members theirs ON theirs.chat_id = mine.chat_id
 WHERE mine.user_id = $1
@@ -131,7 +135,9 @@ async def list_chats(
         rows = await CHATS_OF_BEFORE.rows(
             connection, user_id=user_id, limit=limit, last_activity=before[0], last_id=before[1]
         )
-    return [chats.chat_row_of(row) for row in rows]
+    found = await connection.fetch(AT_POSITIONS, [row["last_position"] for row in rows])
+    last = {row["position"]: records.Message(**row) for row in found}
+    return [chats.chat_row_of(row, last.get(row["last_position"])) for row in rows]
 
 
 async def list_all_chats(connection: Connection, limit: int, before: Cursor | None) -> list[records.Chat]:

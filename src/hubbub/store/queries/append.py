@@ -1,8 +1,9 @@
 """Appending to the log: the hot path of a send, on SQLite (docs/life-of-a-message.md).
 
 One call appends all messages that gathered while the transaction before was committing. It reads what it must
-know in two statements, decides in memory, and writes in four, whatever the number of messages (bulk.py tells
-why). That is exact because this is the only writing connection: nothing changes between reading and writing.
+know in three statements, decides in memory, and writes in three, whatever the number of messages (bulk.py
+tells why). That is exact because this is the only writing connection: nothing changes between reading and
+writing. Messages go to the tail of the log (tail.py), which makes few pages dirty.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from hubbub.store.base import ChatArchived, Conflict, NotMember, StoreError
 from hubbub.store.bulk import Bulk, Row
 from hubbub.store.records import Appended, Message, NewMessage
+from hubbub.store.tail import Key, Recent, recent_of
 
 MEMBERSHIPS: Final = Bulk(
     """
@@ -35,23 +37,18 @@ STORED: Final = Bulk(
     """,
     4,
 )
+# An id that a message has becomes null, which is refused.
 INSERT: Final = Bulk(
     """
     WITH k(position, id, chat_id, seq, user_id, username, content, type, client_message_id, created_at)
     AS (VALUES :rows)
-    INSERT INTO messages
+    INSERT INTO tail
     (position, id, chat_id, seq, user_id, username, content, type, client_message_id, created_at)
-    SELECT * FROM k WHERE id IS NOT NULL
+    SELECT position, CASE WHEN EXISTS (SELECT 1 FROM messages m WHERE m.id = k.id) THEN NULL ELSE id END,
+        chat_id, seq, user_id, username, content, type, client_message_id, created_at
+    FROM k WHERE id <> ''
     """,
     10,
-)
-COUNT_SENT: Final = Bulk(
-    """
-    WITH k(chat_id, user_id, sent) AS (VALUES :rows)
-    UPDATE members SET sent_count = sent_count + k.sent
-    FROM k WHERE members.chat_id = k.chat_id AND members.user_id = k.user_id
-    """,
-    3,
 )
 ADVANCE: Final = Bulk(
     """
@@ -61,11 +58,9 @@ ADVANCE: Final = Bulk(
     """,
     3,
 )
-LAST_POSITION: Final = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0)"
 COUNT_MESSAGES: Final = "UPDATE counters SET messages = messages + ? WHERE id = 1"
 
 Pair: TypeAlias = tuple[str, str]
-Key: TypeAlias = tuple[str, str, str]
 
 _memberships = msgspec.json.Decoder(list[tuple[int, int, int | None]])
 _stored = msgspec.json.Decoder(list[tuple[int, int, str, int, str, str, str, int]])
@@ -82,7 +77,7 @@ def append(connection: Connection, batch: Sequence[NewMessage]) -> list[Appended
     """Append messages in their order; answer each with its place in the log, or with why it has none."""
     cursor = connection.connection.cursor()
     try:
-        plan = _Plan(cursor, batch)
+        plan = _Plan(cursor, recent_of(connection), batch)
         outcomes = [plan.place(message) for message in batch]
         plan.write()
         return outcomes
@@ -93,29 +88,34 @@ def append(connection: Connection, batch: Sequence[NewMessage]) -> list[Appended
 class _Plan:
     """What one batch knows and what it will write."""
 
-    def __init__(self, cursor: DBAPICursor, batch: Sequence[NewMessage]) -> None:
+    def __init__(self, cursor: DBAPICursor, recent: Recent, batch: Sequence[NewMessage]) -> None:
         self._cursor = cursor
+        recent.refresh(cursor)
+        self._recent = recent
         self._rooms: dict[str, _Room] = {}
-        self._sent: dict[Pair, int] = {}  # every membership of the batch, with the messages placed for it
+        self._members: dict[Pair, _Room] = {}  # every membership of the batch
         self._load_memberships(list({(message.chat_id, message.user_id): None for message in batch}))
-        self._first: dict[Key, Message] = {}  # by client_message_id: stored before, or placed in this batch
-        self._load_stored([message for message in batch if message.client_message_id is not None])
+        self._stored: dict[Key, Message] = {}  # messages before the tail that had a client id of the batch
+        named = [message for message in batch if message.client_message_id is not None]
+        self._load_stored([message for message in named if _key(message) not in recent.by_key])
         self._rows: list[Row] = []
-        self._position: int = cursor.execute(LAST_POSITION).fetchone()[0]
 
     def _load_memberships(self, pairs: list[Pair]) -> None:
         rows = [(index, *pair) for index, pair in enumerate(pairs)]
         for answer in MEMBERSHIPS.ask(self._cursor, rows):
             for index, last_seq, archived_at in _memberships.decode(answer):
-                self._sent[pairs[index]] = 0
-                self._rooms.setdefault(pairs[index][0], _Room(last_seq, archived_at is not None))
+                pair = pairs[index]
+                room = self._rooms.get(pair[0])
+                if room is None:
+                    room = self._rooms[pair[0]] = _Room(last_seq, archived_at is not None)
+                self._members[pair] = room
 
     def _load_stored(self, new: list[NewMessage]) -> None:
         keys = [(index, m.chat_id, m.user_id, m.client_message_id) for index, m in enumerate(new)]
         for answer in STORED.ask(self._cursor, keys):
             for index, position, id_, seq, username, content, type_, created_at in _stored.decode(answer):
                 twin = new[index]
-                self._first[_key(twin)] = Message(
+                self._stored[_key(twin)] = Message(
                     id=id_,
                     chat_id=twin.chat_id,
                     seq=seq,
@@ -130,30 +130,29 @@ class _Plan:
 
     def place(self, new: NewMessage) -> Appended | StoreError:
         """Give a message the next number of its chat, unless something speaks against it."""
-        pair = (new.chat_id, new.user_id)
-        if pair not in self._sent:
+        room = self._members.get((new.chat_id, new.user_id))
+        if room is None:
             return NotMember(f"user {new.user_id} is no member of chat {new.chat_id}")
         if new.client_message_id is not None:
-            first = self._first.get(_key(new))
+            key = _key(new)
+            first = self._recent.by_key.get(key) or self._stored.get(key)
             if first is not None:
                 same = first.content == new.content and first.type == new.type
                 return Appended(message=first, duplicate=True) if same else Conflict("clientMessageId")
-        room = self._rooms[new.chat_id]
         if room.archived:
             return ChatArchived(f"chat {new.chat_id} is archived")
         room.grown = True
         room.last_seq += 1
         room.last_activity = max(room.last_activity, new.created_at)
-        self._sent[pair] += 1
         return Appended(message=self._number(new, room.last_seq), duplicate=False)
 
     def _number(self, new: NewMessage, seq: int) -> Message:
-        self._position += 1
+        position = self._recent.last = self._recent.last + 1
         message = Message(
             id=new.id,
             chat_id=new.chat_id,
             seq=seq,
-            position=self._position,
+            position=position,
             user_id=new.user_id,
             username=new.username,
             content=new.content,
@@ -162,19 +161,19 @@ class _Plan:
             created_at=new.created_at,
         )
         if new.client_message_id is not None:
-            self._first[_key(new)] = message
+            self._recent.by_key[_key(new)] = message
         self._rows.append(
             (
-                message.position,
-                message.id,
-                message.chat_id,
+                position,
+                new.id,
+                new.chat_id,
                 seq,
-                message.user_id,
-                message.username,
-                message.content,
-                message.type,
-                message.client_message_id,
-                message.created_at,
+                new.user_id,
+                new.username,
+                new.content,
+                new.type,
+                new.client_message_id,
+                new.created_at,
             )
         )
         return message
@@ -184,7 +183,6 @@ class _Plan:
         if not self._rows:
             return
         INSERT.run(self._cursor, self._rows)
-        COUNT_SENT.run(self._cursor, [(*pair, sent) for pair, sent in self._sent.items() if sent])
         grown = [(id_, room.last_seq, room.last_activity) for id_, room in self._rooms.items() if room.grown]
         ADVANCE.run(self._cursor, grown)
         self._cursor.execute(COUNT_MESSAGES, (len(self._rows),))

@@ -37,7 +37,7 @@ INSERT: Final = Bulk(
     WITH k(id, username, username_key, email, email_key, role, active, created_at, last_seen)
     AS (VALUES :rows)
     INSERT INTO users (id, username, username_key, email, email_key, role, active, created_at, last_seen)
-    SELECT * FROM k WHERE id IS NOT NULL
+    SELECT * FROM k WHERE id <> ''
     """,
     9,
 )

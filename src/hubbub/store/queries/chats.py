@@ -12,9 +12,7 @@ from hubbub.store.schema import chats, members, messages, receipts
 
 CHAT: Final = tuple(chats.c[name] for name in records.Chat.__struct_fields__)
 MEMBER: Final = tuple(members.c[name] for name in records.Member.__struct_fields__)
-MESSAGE: Final = tuple(
-    messages.c[name].label(f"message_{name}") for name in records.Message.__struct_fields__
-)
+MESSAGE: Final = tuple(messages.c[name] for name in records.Message.__struct_fields__)
 UNREAD: Final = (members.c.sent_count, members.c.covered_count, receipts.c.read)
 
 CHAT_BY_ID: Final = select(*CHAT).where(chats.c.id == bindparam("chat_id"))
@@ -29,13 +27,15 @@ CHAT_FOR: Final = (
     .select_from(chats.outerjoin(members, _IS_MEMBER).outerjoin(receipts, _HAS_RECEIPTS))
     .where(chats.c.id == bindparam("chat_id"))
 )
+# Where the last message is. To join the log would cost SQLite a walk through all of its two tables.
+_LAST: Final = (
+    select(messages.c.position)
+    .where(messages.c.chat_id == chats.c.id, messages.c.seq == chats.c.last_seq)
+    .scalar_subquery()
+)
 CHATS_OF: Final = (
-    select(*CHAT, members.c.joined_seq, *UNREAD, *MESSAGE)
-    .select_from(
-        members.join(chats, chats.c.id == members.c.chat_id)
-        .outerjoin(receipts, _HAS_RECEIPTS)
-        .outerjoin(messages, and_(messages.c.chat_id == chats.c.id, messages.c.seq == chats.c.last_seq))
-    )
+    select(*CHAT, members.c.joined_seq, *UNREAD, _LAST.label("last_position"))
+    .select_from(members.join(chats, chats.c.id == members.c.chat_id).outerjoin(receipts, _HAS_RECEIPTS))
     .where(members.c.user_id == bindparam("user_id"))
     .order_by(chats.c.last_activity.desc(), chats.c.id.desc())
     .limit(bindparam("limit"))
@@ -43,6 +43,7 @@ CHATS_OF: Final = (
 CHATS_OF_BEFORE: Final = CHATS_OF.where(
     tuple_(chats.c.last_activity, chats.c.id) < tuple_(bindparam("last_activity"), bindparam("last_id"))
 )
+AT_POSITIONS: Final = select(*MESSAGE).where(messages.c.position.in_(bindparam("positions", expanding=True)))
 ALL_CHATS: Final = (
     select(*CHAT).order_by(chats.c.last_activity.desc(), chats.c.id.desc()).limit(bindparam("limit"))
 )
@@ -115,22 +116,21 @@ def list_chats(
     """Return a member's chats by last activity, newest first."""
     values: dict[str, str | int] = {"user_id": user_id, "limit": limit}
     if before is None:
-        rows = connection.execute(CHATS_OF, values).mappings()
+        rows = connection.execute(CHATS_OF, values).mappings().all()
     else:
         values |= {"last_activity": before[0], "last_id": before[1]}
-        rows = connection.execute(CHATS_OF_BEFORE, values).mappings()
-    return [chat_row_of(row) for row in rows]
+        rows = connection.execute(CHATS_OF_BEFORE, values).mappings().all()
+    positions = {"positions": [row["last_position"] for row in rows]}
+    found = connection.execute(AT_POSITIONS, positions).mappings()
+    last = {row["position"]: records.Message(**row) for row in found}
+    return [chat_row_of(row, last.get(row["last_position"])) for row in rows]
 
 
-def chat_row_of(row: records.Fields) -> records.ChatRow:
-    """A row of `CHATS_OF`."""
+def chat_row_of(row: records.Fields, last_message: records.Message | None) -> records.ChatRow:
+    """A row of `CHATS_OF`, and the message at its `last_position`."""
     chat = chat_of(row)
-    message = None
-    if row["message_id"] is not None:
-        names = records.Message.__struct_fields__
-        message = records.Message(**{name: row[f"message_{name}"] for name in names})
     unread = _unread(chat.last_seq, row["joined_seq"], row)
-    return records.ChatRow(chat=chat, unread=unread, last_message=message)
+    return records.ChatRow(chat=chat, unread=unread, last_message=last_message)
 
 
 def list_all_chats(connection: Connection, limit: int, before: Cursor | None) -> list[records.Chat]:

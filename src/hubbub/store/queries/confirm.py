@@ -1,7 +1,7 @@
 """Receipts: the hot path of a confirmation, on SQLite.
 
 One call records all confirmations of a batch, in the manner of `append`: it reads in three statements,
-decides in memory (confirming.py) and writes in four.
+decides in memory (confirming.py) and writes in five. A message may still be in the tail of the log (tail.py).
 """
 
 from collections.abc import Sequence
@@ -28,21 +28,28 @@ MEMBERSHIPS: Final = Bulk(
 )
 MESSAGES: Final = Bulk(
     """
-    WITH k(id) AS (VALUES :rows)
+    WITH k(id) AS (VALUES :rows), found(position, id, chat_id, seq, user_id, delivered_count, read_count) AS (
+        SELECT m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count
+        FROM k CROSS JOIN messages m ON m.id = k.id
+        UNION ALL
+        SELECT m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count
+        FROM k CROSS JOIN tail m ON m.id = k.id
+    )
     SELECT json_group_array(
-        json_array(m.position, m.id, m.chat_id, m.seq, m.user_id, m.delivered_count, m.read_count))
-    FROM k CROSS JOIN messages m ON m.id = k.id
+        json_array(position, id, chat_id, seq, user_id, delivered_count, read_count)) FROM found
     """,
     1,
 )
 OWN: Final = Bulk(
     """
-    WITH k(i, chat_id, user_id, lo, hi) AS (VALUES :rows)
-    SELECT json_group_array(own.i) FROM (
-        SELECT k.i FROM k CROSS JOIN messages m
+    WITH k(i, chat_id, user_id, lo, hi) AS (VALUES :rows), found(i, size) AS (
+        SELECT k.i, k.hi - k.lo + 1 FROM k CROSS JOIN messages m
         ON m.chat_id = k.chat_id AND m.seq BETWEEN k.lo AND k.hi AND m.user_id = k.user_id
-        GROUP BY k.i HAVING count(*) = max(k.hi) - max(k.lo) + 1
-    ) own
+        UNION ALL
+        SELECT k.i, k.hi - k.lo + 1 FROM k CROSS JOIN tail m
+        ON m.chat_id = k.chat_id AND m.seq BETWEEN k.lo AND k.hi AND m.user_id = k.user_id
+    )
+    SELECT json_group_array(own.i) FROM (SELECT i FROM found GROUP BY i HAVING count(*) = max(size)) own
     """,
     5,
 )
@@ -55,10 +62,19 @@ COUNT: Final = Bulk(
     """,
     4,
 )
+COUNT_IN_TAIL: Final = Bulk(
+    """
+    WITH k(position, delivered_count, read_count, receipted_at) AS (VALUES :rows)
+    UPDATE tail
+    SET delivered_count = k.delivered_count, read_count = k.read_count, receipted_at = k.receipted_at
+    FROM k WHERE tail.position = k.position
+    """,
+    4,
+)
 SAVE: Final = Bulk(
     """
     WITH k(chat_id, user_id, delivered, read) AS (VALUES :rows)
-    INSERT INTO receipts (chat_id, user_id, delivered, read) SELECT * FROM k WHERE chat_id IS NOT NULL
+    INSERT INTO receipts (chat_id, user_id, delivered, read) SELECT * FROM k WHERE chat_id <> ''
     ON CONFLICT (chat_id, user_id) DO UPDATE SET delivered = excluded.delivered, read = excluded.read
     """,
     4,
@@ -109,7 +125,9 @@ def _confirmable(cursor: DBAPICursor, batch: Sequence[Confirmation]) -> dict[str
 
 def _write(cursor: DBAPICursor, confirming: Confirming) -> None:
     changed = confirming.changed
-    COUNT.run(cursor, [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed])
+    counts = [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed]
+    COUNT.run(cursor, counts)
+    COUNT_IN_TAIL.run(cursor, counts)
     gaps = confirming.gaps()
     for answer in OWN.ask(cursor, [(index, *gap) for index, gap in enumerate(gaps)]):
         confirming.cover(gaps[index] for index in _owned.decode(answer))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from hubbub.store import ranges, records
 from hubbub.store.schema import chats, counters, messages, receipts
@@ -24,7 +24,7 @@ BY_ID: Final = select(*FIELDS).where(messages.c.id == bindparam("id"))
 LAST_SEQS: Final = select(chats.c.id, chats.c.last_seq).where(
     chats.c.id.in_(bindparam("chat_ids", expanding=True))
 )
-LAST_POSITION: Final = select(func.coalesce(func.max(messages.c.position), 0))
+LAST_POSITION: Final = select(messages.c.position).order_by(messages.c.position.desc()).limit(1)
 _RECEIPTED_AT: Final = select(messages.c.receipted_at).where(messages.c.position == bindparam("position"))
 RECEIPTS: Final = (
     select(receipts.c.user_id, receipts.c.delivered, receipts.c.read, _RECEIPTED_AT.scalar_subquery())
@@ -72,7 +72,7 @@ def last_seqs(connection: Connection, chat_ids: Sequence[str]) -> dict[str, int]
 
 def last_position(connection: Connection) -> int:
     """Return the newest position."""
-    return int(connection.execute(LAST_POSITION).scalar_one())
+    return int(connection.execute(LAST_POSITION).scalar() or 0)
 
 
 def delivery_status(connection: Connection, message: records.Message) -> records.DeliveryStatus:

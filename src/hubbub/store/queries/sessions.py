@@ -31,7 +31,7 @@ SAVE: Final = Bulk(
         expires_at) AS (VALUES :rows)
     INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
         last_activity, expires_at)
-    SELECT * FROM k WHERE id IS NOT NULL
+    SELECT * FROM k WHERE id <> ''
     ON CONFLICT (id) DO UPDATE SET
         user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
         spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
