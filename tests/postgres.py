@@ -194,12 +194,12 @@ def _reachable(found: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """A server for the block."""
+def running(*, in_memory: bool = True) -> Iterator[Postgres]:
+    """A server for the block; where a disk is to be measured, not `in_memory`."""
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else None
+    parent = MEMORY if in_memory and os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="hubbub-pg-", dir=parent) as folder:
         server = Postgres(Path(folder))
         server.initialise()
