@@ -17,6 +17,8 @@ from benchmarks.scenarios.scenario import (
     measurement,
 )
 
+_THOUSANDS = 1000
+"""Members of a room from which on a short run makes do with fewer."""
 _DELIVERIES = Metric("deliveries_per_second", "deliveries/s", ranged=True, title="deliveries per second")
 _PER_DELIVERY = Metric(
     "cpu_microseconds_per_delivery",
@@ -51,9 +53,10 @@ class Rooms(Terms):
 
     def measure(self, venue: Venue, conditions: Conditions) -> Measurement:
         """The rooms of a fresh server, from the first connection to the last delivery."""
+        members = self.members if self.members < _THOUSANDS else conditions.scaled(self.members)
         plan = RoomsPlan(
             endpoint=venue.endpoint,
-            rooms=venue.open_rooms((self.members,) * self.count),
+            rooms=venue.open_rooms((members,) * self.count),
             senders=self.senders,
             window=self.window,
             warm=conditions.warm,

@@ -1,6 +1,6 @@
 """`make soak MINUTES=n SEED=s`: run after run, each with a seed of its own, until the time is over.
 
-It begins with absences of 30 s, all at once, where Node.js is there. Every third run is played on a small
+It begins with absences of 30 s, a few at a time, where Node.js is there. Every third run is played on a small
 disk that is full now and then, where one can be mounted. Exit code 1 on the first violation, which is shown
 with its part of the history; the whole of it is kept in a file.
 """
@@ -27,6 +27,7 @@ from tests.lossless.stage import SmallDisk
 from tests.lossless.violations import Violation, show
 
 ABSENCE: Final = 30.0
+AT_ONCE: Final = 4
 DISK_EVERY: Final = 3
 
 
@@ -65,16 +66,18 @@ class Soak:
             self._console.print(f"[yellow]Without full disks: {self._no_disk}")
 
     async def _be_absent(self) -> bool:
-        """All absences at once."""
+        """All absences, a few at a time: each has a server of its own."""
         seconds = self._options.absence
         with self._progress() as progress, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             told = f"{len(CASES)} clients are away for {seconds:g} s while {MESSAGES} messages pass"
             task = progress.add_task(told, total=None)
+            turn = asyncio.Semaphore(AT_ONCE)
 
             async def play(number: int, name: str) -> bool:
                 place = Path(folder) / str(number)
                 place.mkdir()
-                history, violations = await miss(CASES[name], place, seconds)
+                async with turn:
+                    history, violations = await miss(CASES[name], place, seconds)
                 if violations:
                     self._report(f"absence {name}", history, violations)
                 return not violations

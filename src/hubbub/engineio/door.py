@@ -3,7 +3,7 @@ transport.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -90,7 +90,7 @@ class Door:
         return self._registry.check_room(address) or Admission(address, None)
 
 
-def _read_query(request: Request, transport: str) -> dict[str, str] | Refusal:
+def _read_query(request: Request, transport: str) -> Mapping[str, str] | Refusal:
     """The query's fields, when they fit the protocol (spec section "Query parameters")."""
     if len(request.raw_query) > _MAX_QUERY:
         return refusals.QUERY_TOO_LONG

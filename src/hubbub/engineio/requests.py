@@ -4,6 +4,7 @@ upgrade.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 _MAX_QUERY_FIELDS = 32
@@ -70,7 +71,8 @@ def join_headers(headers: Mapping[str, str]) -> bytes:
     return "\r\n".join(f"{name}: {value}" for name, value in headers.items()).encode("latin-1")
 
 
-def parse_query(raw: str) -> dict[str, str]:
+@lru_cache(maxsize=64)  # the first request of most clients has one and the same query
+def parse_query(raw: str) -> Mapping[str, str]:
     """The fields of a query string.
 
     Raises `ValueError` when a field stands twice (which of them should count?), when there are too many of

@@ -15,7 +15,7 @@ from hubbub.contract import events
 from hubbub.gateway.clients import NAMESPACE
 from hubbub.socketio import Outgoing, Server, Socket
 
-MOMENT: Final = 0.05
+MOMENT: Final = 0.1
 """Seconds that an announcement waits at most, for others to leave with it."""
 
 
