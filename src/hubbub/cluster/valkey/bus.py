@@ -1,4 +1,4 @@
-"""The bus of many nodes: its own node as the local bus does it, the others through Valkey (decision 14).
+"""The bus of many nodes, decision 14 (docs/life-of-a-message.md).
 
     publish -> own subscribers, at once        -> frame -> Voice ... Ears of the others -> their subscribers
 
