@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from hubbub.cluster.base import MessageNew, Telling, ToRoom
+from hubbub.cluster.base import MessageNew, Telling, ToRoom, ToUsers
 from hubbub.contract import events, objects
 from hubbub.gateway.announcing import Announcements
 from hubbub.socketio import Outgoing, Server, Socket
@@ -57,6 +57,26 @@ def typing(user_id: str) -> ToRoom:
     return ToRoom(chat_id="c", event=event)
 
 
+def going(user_id: str) -> ToUsers:
+    """A user goes, and by now there are too many to tell everybody."""
+    event = events.UserOffline(user_id=user_id, username="", status="offline", last_seen="", timestamp="")
+    return ToUsers(user_ids=frozenset("x"), event=event)
+
+
+def busy(user_id: str) -> ToUsers:
+    """The same with a status."""
+    event = events.UserStatusChanged(
+        user_id=user_id,
+        username="",
+        status="busy",
+        old_status="online",
+        new_status="busy",
+        last_seen="",
+        timestamp="",
+    )
+    return ToUsers(user_ids=frozenset("x"), event=event)
+
+
 def message(user_id: str) -> MessageNew:
     """A user has written."""
     told = objects.Message(
@@ -87,7 +107,7 @@ async def test_the_first_is_told_at_once_and_the_next_ones_together() -> None:
     house.announcements.close()
 
 
-@pytest.mark.parametrize("made", [typing, message])
+@pytest.mark.parametrize("made", [typing, message, going, busy])
 async def test_presence_precedes_what_its_user_does(made: Callable[[str], Telling]) -> None:
     """What one user does hurries the announcements if the user's own is among them, and only then."""
     house = House()

@@ -33,14 +33,17 @@ class FakeSession:
 
     def send(self, packet: Prepared) -> None:
         self.flusher.spread()
-        if self.reason is None:
-            wire = packet.packet.decode()
-            self.sent.append(wire[1:] if wire.startswith("4") else base64.b64decode(wire[1:]))
+        self._keep(packet)
 
     def send_all(self, packets: tuple[Prepared, ...], size: int) -> None:
         assert size == sum(packet.size for packet in packets)
         for packet in packets:
-            self.send(packet)
+            self._keep(packet)
+
+    def _keep(self, packet: Prepared) -> None:
+        if self.reason is None:
+            wire = packet.packet.decode()
+            self.sent.append(wire[1:] if wire.startswith("4") else base64.b64decode(wire[1:]))
 
     def count_idle_frame(self) -> None:
         self.idle_frames += 1

@@ -244,3 +244,17 @@ async def test_any_number_of_members_can_be_left_out() -> None:
     assert all(
         numbers_of(client) == [n for n in range(300) if n != own] for own, (client, _) in enumerate(added)
     )
+
+
+async def test_what_can_wait_does_not_overtake_a_room_when_many_are_left_out() -> None:
+    """However many members get only a part: what was sent to another room before is there before."""
+    members = Members()
+    client, _ = await members.add("x")
+    others = [(await members.add())[1] for _ in range(200)]
+    server = members.server
+    server.broadcast("/", "x", server.encode("/", "n", [0]))
+    for n, other in enumerate(others, 1):
+        server.broadcast_later("/", server.encode("/", "n", [n]), [other])
+    server.release("/")
+    members.end_turn()
+    assert numbers_of(client) == list(range(201))

@@ -76,3 +76,30 @@ async def test_a_caller_who_goes_away_is_not_missed(readers: Readers) -> None:
     gone, there = gathering.ask(1), gathering.ask(2)
     gone.cancel()
     assert await there == "<2>"
+
+
+async def test_a_query_that_answers_too_little_fails_alone(readers: Readers) -> None:
+    """A bug reaches its callers, and does not leave those of later keys waiting for ever."""
+    looking = Looking()
+
+    def answer(connection: Connection, keys: Sequence[int]) -> list[str]:
+        return looking(connection, keys)[: len(keys) // 2 or 1]
+
+    gathering = Gathering(readers, answer)
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*map(gathering.ask, (1, 2)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ValueError, ValueError]
+        assert await gathering.ask(3) == "<3>"
+
+
+async def test_a_lookup_that_is_cancelled_is_the_last_one_of_nobody(readers: Readers) -> None:
+    """Its callers are told, and the next key is looked up."""
+    gathering = Gathering(readers, Looking())
+    cut_off = gathering.ask(1)
+    assert gathering._task is not None
+    await asyncio.sleep(0)
+    gathering._task.cancel()
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(cut_off, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [asyncio.CancelledError]
+        assert await gathering.ask(2) == "<2>"

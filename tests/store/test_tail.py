@@ -117,7 +117,10 @@ async def test_rights_between_appends(store: SqliteStore, path: Path) -> None:
     assert [m.seq for m in await say(store, "a", "ann", *"xyz")] == [7, 8, 9]
     assert await unread(store, "a", "bob") == 3
     assert findings(path) == []
+    assert 4 < rows(path, "tail") < 10
     await asyncio.gather(*(store.append(send("bob", f"more {n}")) for n in range(20)))
+    await say(store, "a", "bob", "after a fold")
+    assert rows(path, "tail") == 1
     assert await unread(store, "a", "bob") == 3
     assert findings(path) == []
 

@@ -31,7 +31,7 @@ WHERE = st.tuples(st.sampled_from(CHATS), st.sampled_from(USERS))
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("send"), SENDS),
-        st.tuples(st.sampled_from(["join", "leave", "read"]), WHERE),
+        st.tuples(st.sampled_from(["join", "leave", "rejoin", "read"]), WHERE),
         st.tuples(st.sampled_from(["archive", "revive"]), st.sampled_from(CHATS)),
         st.tuples(st.just("reopen"), st.none()),
     ),
@@ -96,6 +96,11 @@ class Model:
         """End a membership."""
         assert await self.store.remove_member(*where) == (where in self.members)
         self.members.pop(where, None)
+
+    async def do_rejoin(self, where: tuple[str, str]) -> None:
+        """End a membership and begin another."""
+        await self.do_leave(where)
+        await self.do_join(where)
 
     async def do_archive(self, chat: str) -> None:
         """Archive a chat."""

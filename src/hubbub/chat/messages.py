@@ -8,6 +8,7 @@ the commit; the log completes its futures in commit order, so messages are told 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -23,6 +24,8 @@ from hubbub.contract.values import MAX_CONTENT, MessageType, new_id, now
 from hubbub.store import records
 from hubbub.store.base import Log
 
+log = logging.getLogger(__name__)
+
 # All control characters but tab and newline go; everything else is kept as it was sent.
 _REMOVED = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 _TYPES = {str(kind): kind for kind in MessageType}
@@ -36,7 +39,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 Answer = Callable[[Outcome | BaseException], None]
-"""Is told the outcome of a message, or the store's error. Must not raise."""
+"""Is told the outcome of a message, or the store's error."""
 
 Committing: TypeAlias = "asyncio.Future[records.Appended]"
 """A message that was accepted; done after its commit."""
@@ -99,7 +102,10 @@ class Messages:
         """Answer the messages of a commit, in its order."""
         outcomes, self._outcomes = self._outcomes, []
         for answer, outcome in outcomes:
-            answer(outcome)
+            try:
+                answer(outcome)
+            except Exception:
+                log.exception("A sender could not be answered")
 
     async def after(self, chat_id: str, seq: int, before: int | None, limit: int) -> list[MessageNew]:
         """Return the messages behind `seq`, and before `before` if given, as the bus would have told them."""

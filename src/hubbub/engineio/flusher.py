@@ -112,9 +112,9 @@ class Flusher:
     def _flush(self) -> None:
         self._waiting = None
         self._has_waited = False
-        self.spread()
         ready = self._ready
         try:
+            self.spread()
             self._flush_slice(min(len(ready), _SLICE))
         finally:
             self._scheduled = bool(ready)

@@ -116,6 +116,10 @@ class FrameReader:
         if parser.parser_exc is not None:
             too_big = isinstance(parser.parser_exc, PayloadTooBig)
             yield Incoming.TOO_BIG if too_big else Incoming.BROKEN, b""
+        elif parser.state is OPEN and not (self._owed or self._fragments or parser.writes):
+            # It is between two frames, and takes more memory than all else that an idle connection has.
+            self.discard()
+            self._parser = None
 
     def _take(self, frame: Frame) -> Iterator[tuple[Incoming, bytes]]:
         opcode = frame.opcode

@@ -240,10 +240,7 @@ class Session:
         """
         if self.state is not State.OPEN:
             return
-        if text[:1] == MESSAGE:
-            self.deliver(text[1:])
-            return
-        kind, data = decode(text)
+        kind, data = (MESSAGE, text[1:]) if text[:1] == MESSAGE else decode(text)
         if kind == MESSAGE:
             self.deliver(data)
         elif kind == PONG and not data:
@@ -286,8 +283,8 @@ class Session:
 
     def take_all(self) -> Sequence[Prepared]:
         """Empty the outbox."""
-        taken = self.outbox
-        self._discard()
+        taken, self.outbox = self.outbox, ()
+        self.queued = 0
         return taken
 
     def flush(self) -> None:
@@ -363,11 +360,11 @@ class Session:
 
     def _is_slow(self) -> bool:
         """Close a client that is too far behind."""
-        if self.queued <= self._max_bytes and len(self.outbox) < self._max_packets:
-            return False
-        self._discard()
-        self.close(closing.SLOW_READER)
-        return True
+        slow = self.queued > self._max_bytes or len(self.outbox) >= self._max_packets
+        if slow:
+            self._discard()
+            self.close(closing.SLOW_READER)
+        return slow
 
     def _discard(self) -> None:
         self.outbox = ()

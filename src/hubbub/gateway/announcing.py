@@ -18,6 +18,14 @@ from hubbub.socketio import Outgoing, Server, Socket
 MOMENT: Final = 0.1
 """Seconds that an announcement waits at most, for others to leave with it."""
 
+_ABOUT_USERS: Final = (
+    events.Membership,
+    events.Receipt,
+    events.UserPresence,
+    events.UserStatusChanged,
+    events.UserTyping,
+)
+
 
 class Announcements:
     """Presence on its way to everybody on this node."""
@@ -64,6 +72,5 @@ def _subject(telling: Telling) -> str | None:
     if isinstance(telling, MessageNew):
         return telling.message.user_id
     event = telling.event if isinstance(telling, ToRoom | ToUsers) else None
-    if isinstance(event, events.Membership | events.UserTyping | events.Receipt):
-        return event.user_id
-    return None
+    # Presence is told to users when it has become too much for everybody, which it was not a moment ago.
+    return event.user_id if isinstance(event, _ABOUT_USERS) else None

@@ -111,9 +111,9 @@ class Room(Generic[M]):
     def _check_apart(self) -> None:
         """Spread the burst now rather than keep still more members apart, each of which costs something."""
         if len(self._apart) >= _MOST_APART:
-            if self._flusher.burst is self:
-                self._flusher.spread()
-            else:
+            # What waits in another room was sent before.
+            self._flusher.spread()
+            if self._burst:
                 self.spread()
 
     def __contains__(self, member: M) -> bool:

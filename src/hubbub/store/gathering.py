@@ -41,15 +41,24 @@ class Gathering(Generic[K, R]):
         return answer
 
     async def _work(self) -> None:
-        while self._waiting:
-            asked, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            await self._look_up(asked)
-        self._task = None
+        asked: list[tuple[K, asyncio.Future[R]]] = []
+        try:
+            while self._waiting:
+                asked, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                await self._look_up(asked)
+        except asyncio.CancelledError:
+            for _, future in asked:
+                future.cancel()
+            raise
+        finally:
+            # However it ended: the next key is looked up by a new one.
+            self._task = None
 
     async def _look_up(self, asked: list[tuple[K, asyncio.Future[R]]]) -> None:
         keys = [key for key, _ in asked]
         try:
             answers = await self._readers.run(lambda connection: self._query(connection, keys))
+            answered = list(zip(asked, answers, strict=True))
         except Exception as error:  # noqa: BLE001 a bug must reach its callers, not end this task
             if isinstance(error, Unstorable) and len(asked) > 1:
                 # Only whoever brought the impossible key is to suffer from it.
@@ -63,6 +72,6 @@ class Gathering(Generic[K, R]):
                         StoreUnavailable(str(error)) if isinstance(error, StoreUnavailable) else error
                     )
         else:
-            for (_, future), answer in zip(asked, answers, strict=True):
+            for (_, future), answer in answered:
                 if not future.done():
                     future.set_result(answer)

@@ -73,32 +73,28 @@ _rows = msgspec.json.Decoder(list[_Row])
 
 
 class Recent:
-    """What the writing connection remembers of the log: the messages of the tail that have a client id.
+    """What the writing connection remembers of the log: where it ends, and the tail's messages by client id.
 
-    It is of use only as long as it covers the tail, and ends where the log ends: what was rolled back is seen
-    by its positions.
+    It looks at the end of the log first, so it sees when something was rolled back.
     """
 
-    __slots__ = ("_first", "by_key", "last")
+    __slots__ = ("by_key", "last")
 
     def __init__(self) -> None:
-        self._first = 1
         self.last = -1
         self.by_key: dict[Key, Message] = {}
 
     def refresh(self, cursor: DBAPICursor) -> None:
-        """Fold the tail if it is long, and know the rest of it."""
+        """Fold the tail if it is long, and know all of it."""
         folded, first, last = cursor.execute(ENDS).fetchone()
-        newest = max(folded, last or 0)
-        if first is None or last - first + 1 >= LONGEST:
-            if first is not None:
-                _fold(cursor)
+        if first is None:
             self.by_key = {}
-            self._first = newest + 1
-        elif self._first > first or self.last != newest:
+        elif last - first + 1 >= LONGEST:
+            _fold(cursor)
+            self.by_key = {}
+        elif self.last != last:
             self.by_key = _load(cursor)
-            self._first = first
-        self.last = newest
+        self.last = folded if last is None else last
 
 
 def recent_of(connection: Connection) -> Recent:
