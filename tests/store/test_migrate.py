@@ -1,6 +1,7 @@
 """Migrations lead to the tables that the statements expect, and never half way."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hubbub.store.database import Database
 from hubbub.store.migrate import current_revision, head_revision, migrate
 from hubbub.store.schema import metadata
 from hubbub.store.sqlite import SqliteStore
+from tests.store.samples import room, say
 
 
 @pytest.fixture
@@ -74,3 +76,19 @@ def test_a_migration_that_fails_leaves_nothing(database: Database, monkeypatch: 
     monkeypatch.undo()
     database.open()
     database.release()
+
+
+async def test_a_database_without_a_tail_gets_one(database: Database) -> None:
+    """A database of before is brought up to date with its messages, and goes on behind them."""
+    store = await SqliteStore.open(database.path)
+    await room(store, "a", "ann")
+    before = await say(store, "a", "ann", *"abc")
+    await store.close()
+    with closing(sqlite3.connect(database.path)) as raw, raw:
+        raw.execute("DROP TABLE tail")
+        raw.execute("UPDATE alembic_version SET version_num = '0002'")
+    store = await SqliteStore.open(database.path)
+    after = await say(store, "a", "ann", "d")
+    assert await store.read("a", limit=10) == before + after
+    assert [message.position for message in before + after] == [1, 2, 3, 4]
+    await store.close()
