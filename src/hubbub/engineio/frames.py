@@ -59,9 +59,9 @@ class FrameReader:
         self._owed = 0
 
     def read(self, data: bytes) -> Iterator[tuple[Incoming, bytes]]:
-        """Take bytes; yields what is whole with them. After BROKEN and the like nothing more comes.
+        """Take bytes; yields what is whole with them. After BROKEN and the like nothing more counts.
 
-        Write `answers` when it has ended.
+        Write `answers` after whatever is no message, before reading on.
         """
         if self._begun:
             data, self._begun = self._begun + data, b""
