@@ -93,18 +93,19 @@ TEXT = on_the_wire([Frame(Opcode.TEXT, b"text")])
 BEGUN = on_the_wire([Frame(Opcode.TEXT, b"begun", fin=False)])
 
 
-@pytest.mark.parametrize(
-    ("data", "end"),
-    [
-        (b"\xc1" + TEXT[1:], Incoming.BROKEN),
-        (b"\x81\x04text", Incoming.BROKEN),
-        (BEGUN + TEXT, Incoming.BROKEN),
-        (on_the_wire([Frame(Opcode.CONT, b"orphan")]), Incoming.BROKEN),
-        (on_the_wire([Frame(Opcode.TEXT, b"x" * (LIMIT + 1))])[:20], Incoming.TOO_BIG),
-        (b"\x81\xff\x7f" + b"\xff" * 7, Incoming.TOO_BIG),
-        (on_the_wire([Frame(Opcode.CLOSE, b"\x03\xe8")]), Incoming.CLOSE),
-    ],
-)
+# By name: masks are random, and tests that run side by side have to agree on what they are called.
+ENDS = {
+    "extension bits": (b"\xc1" + TEXT[1:], Incoming.BROKEN),
+    "no mask": (b"\x81\x04text", Incoming.BROKEN),
+    "a message within another": (BEGUN + TEXT, Incoming.BROKEN),
+    "an orphan": (on_the_wire([Frame(Opcode.CONT, b"orphan")]), Incoming.BROKEN),
+    "too long": (on_the_wire([Frame(Opcode.TEXT, b"x" * (LIMIT + 1))])[:20], Incoming.TOO_BIG),
+    "absurdly long": (b"\x81\xff\x7f" + b"\xff" * 7, Incoming.TOO_BIG),
+    "a close": (on_the_wire([Frame(Opcode.CLOSE, b"\x03\xe8")]), Incoming.CLOSE),
+}
+
+
+@pytest.mark.parametrize(("data", "end"), ENDS.values(), ids=ENDS.keys())
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_what_ends_a_connection(data: bytes, end: Incoming, before: int) -> None:
     """Extension bits, no mask, a message within another, orphans and what is too long; good frames before."""
