@@ -53,7 +53,7 @@ class FrameReader:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parser: ServerProtocol | None = None
-        self._fragments: list[Frame] = []
+        self._fragments: list[Frame] | None = None
         # The beginning of a frame, too short to tell its length; how many bytes of one the parser waits for.
         self._begun = b""
         self._owed = 0
@@ -128,13 +128,13 @@ class FrameReader:
         elif opcode is Opcode.CLOSE:
             yield Incoming.CLOSE, b""
         else:
-            self._fragments.append(frame)
+            frames = self._fragments or []
+            frames.append(frame)
+            self._fragments = None if frame.fin or len(frames) > MAX_FRAGMENTS else frames
             if frame.fin:
-                frames, self._fragments = self._fragments, []
                 kind = Incoming.TEXT if frames[0].opcode is Opcode.TEXT else Incoming.BINARY
                 yield kind, b"".join([fragment.data for fragment in frames])
-            elif len(self._fragments) > MAX_FRAGMENTS:
-                self._fragments = []
+            elif self._fragments is None:
                 yield Incoming.FLOOD, b""
 
 

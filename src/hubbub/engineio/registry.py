@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from time import time
@@ -83,7 +84,7 @@ class Registry:
             address=address,
             transport=wire.name,
             opened_at=time(),
-            raw_query=request.raw_query,
+            raw_query=sys.intern(request.raw_query),  # thousands of clients ask the same
             raw_headers=join_headers(request.headers),
         )
         session = Session(secrets.token_urlsafe(_SID_BYTES), handshake, self, wire, now)

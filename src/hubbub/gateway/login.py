@@ -5,6 +5,7 @@ auth -> Socket.IO's own recovery, if the client can continue a connection
 """
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -196,7 +197,7 @@ def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:
 
 
 def _agent(socket: Socket) -> str:
-    return socket.handshake.header("user-agent")[:_LONGEST_AGENT]
+    return sys.intern(socket.handshake.header("user-agent")[:_LONGEST_AGENT])  # one for many clients
 
 
 def _knows_offsets(socket: Socket) -> bool:

@@ -73,7 +73,6 @@ class ChatNamespace:
         client = _client(socket)
         if client.arriving is not None:
             await asyncio.wait((client.arriving,))
-            client.arriving = None
         client.trail.last_activity = at = now()
         self._parts.presence.touch(client.who, at)
         return await self._dispatch.handle(client, name, args)
@@ -95,10 +94,13 @@ class ChatNamespace:
     # A client's coming and going.
 
     async def _arrive(self, client: Client) -> None:
-        online = await self._parts.presence.connected(client.who)
-        client.socket.emit(online.event, online)
-        for chat_id in list(client.rooms):
-            await enter_room(self._parts.rooms, client, chat_id)
+        try:
+            online = await self._parts.presence.connected(client.who)
+            client.socket.emit(online.event, online)
+            for chat_id in list(client.rooms):
+                await enter_room(self._parts.rooms, client, chat_id)
+        finally:
+            client.arriving = None  # a client that is idle owns no task, not even one that is done
 
     async def _clear(self, client: Client, reason: str) -> None:
         """Clear away everything about a client, whatever fails on the way."""

@@ -177,11 +177,12 @@ class Connection:
 
     def _enter(self, packet: Connect) -> None:
         """The client asks to enter a namespace."""
-        name, limit = packet.namespace, self._shared.config.max_namespaces
-        space = self._shared.spaces.get(name)
+        limit = self._shared.config.max_namespaces
+        space = self._shared.spaces.get(packet.namespace)
         if space is None:
-            self._turn_away(name, limit)
+            self._turn_away(packet.namespace, limit)
             return
+        name = space.name  # the same string for all connections
         if self._sockets.get(name) is not None:
             raise PacketError("a second CONNECT to the same namespace")
         if sum(socket is not None for socket in self._sockets.values()) >= limit:
