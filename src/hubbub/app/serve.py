@@ -17,7 +17,7 @@ import uvloop
 from hubbub import __version__
 from hubbub.app import address, demo, logs
 from hubbub.app.build import Built, build
-from hubbub.app.database import database_path
+from hubbub.app.database import database_name
 from hubbub.app.listener import Listener, bind, url_of
 from hubbub.contract.values import now
 from hubbub.settings import Settings
@@ -52,8 +52,9 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
         parts = await build(settings)
+        replaced = _stop_on_new_epoch(parts, stop)
         profile = "development" if dev else "production"
-        log.info("hubbub %s, %s profile, database %s", __version__, profile, database_path(settings))
+        log.info("hubbub %s, %s profile, database %s", __version__, profile, database_name(settings))
         listener = make_listener(parts)
         running = asyncio.create_task(listener.serve(listening))
         try:
@@ -66,7 +67,7 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
                 await _keep_house(parts, stop, running)
         finally:
             await drain(settings, parts, listener, running)
-    return 0
+    return 1 if replaced.is_set() else 0
 
 
 def make_listener(parts: Built) -> Listener:
@@ -100,6 +101,23 @@ def _stop_on_signals() -> asyncio.Event:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, ask)
     return stop
+
+
+def _stop_on_new_epoch(parts: Built, stop: asyncio.Event) -> asyncio.Event:
+    """Stop when the history is another one; return an event that says so.
+
+    Everything in memory is about the numbers of the other one. Whatever supervises the process starts it
+    again, since it ends with a failure, and clients come back to a server that knows the new one.
+    """
+    replaced = asyncio.Event()
+
+    def tell(_epoch: str) -> None:
+        log.error("stopping: what this process knows of the database is of no more use")
+        replaced.set()
+        stop.set()
+
+    parts.store.on_new_epoch(tell)
+    return replaced
 
 
 async def _wait_for(

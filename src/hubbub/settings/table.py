@@ -48,6 +48,12 @@ class Settings:
     database_url: str | None = row(
         None, kinds.DATABASE, "Database; `hubbub.db` in the data folder when not given"
     )
+    valkey_url: str | None = row(
+        None,
+        kinds.VALKEY,
+        "Valkey or Redis that several nodes share; a node is alone when not given",
+        secret=True,
+    )
 
     # Who may come in
     jwt_secret: str | None = row(

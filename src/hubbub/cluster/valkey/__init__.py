@@ -1,0 +1,6 @@
+"""What nodes share, in a Valkey or Redis."""
+
+from hubbub.cluster.valkey.cluster import Cluster, open_cluster
+from hubbub.cluster.valkey.servers import Unreachable
+
+__all__ = ["Cluster", "Unreachable", "open_cluster"]
