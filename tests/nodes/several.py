@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from tests.harness.clients import Client
 from tests.harness.node_client import NodeHost
 from tests.harness.servers import Server, serve
@@ -49,6 +51,13 @@ class Several:
         for client in clients:
             client.forget()
         return chat_id, clients
+
+
+async def metrics_of(url: str) -> dict[str, float]:
+    """What a node's `/metrics` tells."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 @asynccontextmanager

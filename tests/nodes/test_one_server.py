@@ -2,12 +2,10 @@
 
 import asyncio
 
-import aiohttp
-
 from tests.harness.clients import Client
 from tests.harness.inbox import eventually, watch
 from tests.harness.users import User, new_user
-from tests.nodes.several import TYPING_RATE, Several
+from tests.nodes.several import TYPING_RATE, Several, metrics_of
 
 GRACE = 2.0
 
@@ -15,13 +13,6 @@ GRACE = 2.0
 def told_of(client: Client, event: str, user: User) -> int:
     """How often a client was told an event about a user."""
     return len([told for told in client.seen(event) if told["userId"] == user.id])
-
-
-async def metrics_of(url: str) -> dict[str, float]:
-    """What a node's `/metrics` tells."""
-    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 async def test_one_order_for_all(nodes: Several) -> None:

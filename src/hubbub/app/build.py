@@ -14,7 +14,7 @@ from hubbub.app.node import Node
 from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
-from hubbub.cluster.valkey import Cluster
+from hubbub.cluster.valkey import Cluster, Place
 from hubbub.contract.values import ConnectionEventType
 from hubbub.engineio import EngineConfig
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
@@ -58,15 +58,15 @@ class Built:
             await self.node.leave()
 
 
-async def build(settings: Settings) -> Built:
+async def build(settings: Settings, place: Place | None = None) -> Built:
     """Open the database, join the other nodes and put the parts together. Raises `StartError` and
-    `SettingsError`, one readable line each.
+    `SettingsError`, one readable line each. `place` is where other nodes find this one.
     """
     check_fits(settings)
     async with AsyncExitStack() as undo:
         store = await open_store(settings)
         undo.push_async_callback(store.close)
-        cluster = await nodes.join(settings)
+        cluster = await nodes.join(settings, place)
         if cluster is not None:
             undo.push_async_callback(cluster.close)
         built = await _wire(settings, store, cluster)
@@ -86,7 +86,8 @@ async def _wire(settings: Settings, store: Store, cluster: Cluster | None) -> Bu
     parts = chat.requests
     login = Login(parts.tokens, parts.limits, parts.recovery, parts.monitoring, clients)
     namespace = ChatNamespace(parts, login, clients)
-    server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring))
+    others = None if cluster is None else cluster.places
+    server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring), others)
     delivery = Delivery(server, clients, parts.messages, shared.bus, await store.epoch())
     expiry = Expiry(settings.token_grace, _disconnect)
     metrics = Metrics()
@@ -102,7 +103,7 @@ async def _wire(settings: Settings, store: Store, cluster: Cluster | None) -> Bu
     node: Node | None = None
     if cluster is not None:
         node = nodes.make_node(settings, cluster, store, chat, clients, (delivery, namespace))
-        nodes.register(metrics, node)
+        nodes.register(metrics, node, server.engine.relay)
         node.start()
     web = Web(chat, server, store, metrics)
     return Built(store, chat, clients, server, namespace, delivery, dispatch, expiry, web, node)

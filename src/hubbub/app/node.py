@@ -12,7 +12,8 @@ from hubbub.chat.departed import Departed
 from hubbub.chat.standing import Standing
 from hubbub.cluster.base import Telling
 from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
-from hubbub.cluster.valkey import Cluster, Unreachable, open_cluster
+from hubbub.cluster.valkey import Cluster, Place, Unreachable, open_cluster
+from hubbub.engineio import Relay
 from hubbub.gateway.clients import Clients
 from hubbub.gateway.delivery import Delivery
 from hubbub.gateway.healing import Healing
@@ -22,12 +23,15 @@ from hubbub.settings import Settings
 from hubbub.store.base import Store
 
 
-async def join(settings: Settings) -> Cluster | None:
-    """Join the nodes that share the Valkey of the settings; None where none is given. Raises `StartError`."""
+async def join(settings: Settings, place: Place | None) -> Cluster | None:
+    """Join the nodes that share the Valkey of the settings; None where none is given. Raises `StartError`.
+
+    `place` is where the others find this one; a node without one passes requests on and is passed none.
+    """
     if settings.valkey_url is None:
         return None
     try:
-        return await open_cluster(settings.valkey_url)
+        return await open_cluster(settings.valkey_url, place=place)
     except Unreachable as error:
         raise StartError(f"valkey_url: {error}") from None
 
@@ -84,8 +88,8 @@ def make_node(
     return Node(cluster, healing, departed)
 
 
-def register(metrics: Metrics, node: Node) -> None:
-    """Register the metrics of the bus and of what is shared."""
+def register(metrics: Metrics, node: Node, relay: Relay | None) -> None:
+    """Register the metrics of the bus, of what is shared, and of what is passed on."""
     bus = node.cluster.bus
     metrics.gauge(
         "hubbub_bus_silence_seconds", "Time since this node heard itself on the bus", node.cluster.bus_silence
@@ -113,3 +117,11 @@ def register(metrics: Metrics, node: Node) -> None:
     metrics.counter(
         "hubbub_messages_healed", "Messages found in the log instead of heard", lambda: node.healing.healed
     )
+    if relay is not None:
+        metrics.gauge(
+            "hubbub_relayed_websockets", "WebSockets passed on to other nodes now", lambda: float(len(relay))
+        )
+        metrics.counter(
+            "hubbub_relayed", "Requests passed on to the node of their session", lambda: relay.passed
+        )
+        metrics.counter("hubbub_relay_failures", "Requests whose node was not found", lambda: relay.failed)

@@ -9,7 +9,9 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import sys
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -18,7 +20,9 @@ from hubbub import __version__
 from hubbub.app import address, demo, logs
 from hubbub.app.build import Built, build
 from hubbub.app.database import database_name
-from hubbub.app.listener import Listener, bind, url_of
+from hubbub.app.inner import inner_door
+from hubbub.app.listener import Inner, Listener, bind, url_of
+from hubbub.cluster.valkey import Place
 from hubbub.contract.values import now
 from hubbub.settings import Settings
 from hubbub.store.base import StoreError
@@ -51,11 +55,12 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
     stop = _stop_on_signals()
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
-        parts = await build(settings)
+        inner = stack.enter_context(inner_door(settings))
+        parts = await build(settings, None if inner is None else inner[1])
         replaced = _stop_on_new_epoch(parts, stop)
         profile = "development" if dev else "production"
         log.info("hubbub %s, %s profile, database %s", __version__, profile, database_name(settings))
-        listener = make_listener(parts)
+        listener = make_listener(parts, inner)
         running = asyncio.create_task(listener.serve(listening))
         try:
             await _wait_for(listener.ready, running)
@@ -70,8 +75,12 @@ async def _serve(settings: Settings, *, dev: bool) -> int:
     return 1 if replaced.is_set() else 0
 
 
-def make_listener(parts: Built) -> Listener:
-    """Have uvicorn serve the parts."""
+def make_listener(parts: Built, inner: tuple[socket.socket, Place] | None = None) -> Listener:
+    """Have uvicorn serve the parts, to clients and to the other nodes."""
+    door: Inner | None = None
+    if inner is not None:
+        listening, place = inner
+        door = Inner(listening, partial(parts.server.engine.answering, place.key))
     return Listener(
         uvicorn.Config(
             parts.web,
@@ -85,7 +94,8 @@ def make_listener(parts: Built) -> Listener:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        door,
     )
 
 

@@ -55,6 +55,15 @@ class Settings:
         secret=True,
     )
 
+    node_host: str | None = row(
+        None,
+        kinds.OPTIONAL_TEXT,
+        "Address at which other nodes reach this one; `host`, or the way to Valkey, tells it when not given",
+    )
+    node_port: int = row(
+        0, integer(0, 65535), "Port for other nodes alone, on the same address; 0 lets the system choose"
+    )
+
     # Who may come in
     jwt_secret: str | None = row(
         None,

@@ -10,6 +10,7 @@ from hubbub.cluster.valkey.bus import ValkeyBus
 from hubbub.cluster.valkey.keys import Keys
 from hubbub.cluster.valkey.limiter import ValkeyLimiter
 from hubbub.cluster.valkey.membership import Membership
+from hubbub.cluster.valkey.places import Place, Places, encode
 from hubbub.cluster.valkey.registry import ValkeyRegistry
 from hubbub.cluster.valkey.servers import Servers, Unreachable
 
@@ -22,6 +23,7 @@ class Cluster:
     bus: ValkeyBus
     registry: ValkeyRegistry
     limiter: ValkeyLimiter
+    places: Places
     _membership: Membership
     _batches: tuple[Batches, Batches]
 
@@ -35,6 +37,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Leave the others. To be called once all sockets are cleared away."""
+        await self.places.close()
         await self._membership.close()
         await self.bus.close()
         for batches in self._batches:
@@ -42,9 +45,14 @@ class Cluster:
 
 
 async def open_cluster(
-    url: str, *, node: str | None = None, clock: Callable[[], float] | None = None
+    url: str,
+    *,
+    node: str | None = None,
+    place: Place | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Cluster:
-    """Join the nodes that share a Valkey. `node` is a new random name when not given.
+    """Join the nodes that share a Valkey. `node` is a new random name when not given; `place` is where
+    the others find it.
 
     `clock` is that of the limiter, for tests. Raises `ValueError` for a bad URL and `Unreachable`, with one
     readable line, when Valkey cannot be used.
@@ -59,10 +67,11 @@ async def open_cluster(
 
     limits = Batches(servers(), f"{prefix}{{limits}}")
     states = Batches(servers(), f"{prefix}{{registry}}", fence=lambda: membership.fence)
-    membership = Membership(states, keys, name)
+    membership = Membership(states, keys, name, None if place is None else encode(place))
     bus = ValkeyBus(servers, prefix, name)
     registry = ValkeyRegistry(membership)
-    cluster = Cluster(name, bus, registry, ValkeyLimiter(limits, prefix, clock), membership, (limits, states))
+    limiter = ValkeyLimiter(limits, prefix, clock)
+    cluster = Cluster(name, bus, registry, limiter, Places(membership), membership, (limits, states))
     try:
         await _open(address, bus, membership, (limits, states))
     except BaseException:

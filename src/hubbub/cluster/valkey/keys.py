@@ -15,6 +15,7 @@ nodes                 zset, by time      nodes and the end of their leases
 reaping               zset, by time      dead nodes that are being cleared away
 epoch                 string             made anew when everything was lost
 node:NODE:fence       string             only while it exists may the node write
+node:NODE:place       string             where other nodes find it, and its key
 node:NODE:users, node:NODE:places, node:NODE:types    sets of what the node has to answer for
 """
 

@@ -33,13 +33,16 @@ _CHUNK: Final = 200
 
 
 class Membership:
-    """Must be started and closed. `node` names this process; its names in the registry begin with it."""
+    """Must be started and closed. `node` names this process; its names in the registry begin with it.
+    `place` is what the others are told of where it is.
+    """
 
-    def __init__(self, batches: Batches, keys: Keys, node: str) -> None:
+    def __init__(self, batches: Batches, keys: Keys, node: str, place: bytes | None = None) -> None:
         self.keys = keys
         self.ours = Ours()
         self.node = node
         self.name = ""
+        self._place = place
         self._batches = batches
         self._task: asyncio.Task[None] | None = None
         # Something could not be said, or has to be said anew.
@@ -130,7 +133,7 @@ class Membership:
 
     async def _beat(self) -> None:
         touches = self.ours.touches()
-        held = await self._batches.do(None, partial(nodes.renew, self.keys, self.name, touches))
+        held = await self._batches.do(None, partial(nodes.renew, self.keys, self.name, self._place, touches))
         now = time.monotonic()
         if now - self._beaten_at > nodes.LEASE:
             self._steady_since = now
@@ -147,7 +150,7 @@ class Membership:
     async def _register(self) -> bool:
         """Begin a lease under a new name; whether the others have told this node's users as gone."""
         name = f"{self.node}.{secrets.token_hex(4)}"
-        epoch = await self._batches.do(None, partial(nodes.register, self.keys, name))
+        epoch = await self._batches.do(None, partial(nodes.register, self.keys, name, self._place))
         fenced = epoch == self.ours.epoch
         if self.ours.epoch is not None:
             why = "the others took this node for dead" if fenced else "Valkey has lost its data"

@@ -19,12 +19,13 @@ _CLAIM: Final = 5000
 """Milliseconds after which another node takes over what one has begun to clear away."""
 
 
-def register(keys: Keys, node: str) -> Plan[bytes]:
-    """Begin a lease; return the registry's epoch."""
+def register(keys: Keys, node: str, place: bytes | None) -> Plan[bytes]:
+    """Begin a lease; return the registry's epoch. `place` is where the others find the node."""
     (time,) = yield Look([("TIME",)])
     replies = yield Change(
         [
             ("SET", keys.of_node(node, "fence"), 1),
+            *_told_place(keys, node, place),
             ("ZADD", keys("nodes"), milliseconds(time) + round(LEASE * 1000), node),
             ("SETNX", keys("epoch"), secrets.token_hex(8)),
             ("GET", keys("epoch")),
@@ -34,13 +35,16 @@ def register(keys: Keys, node: str) -> Plan[bytes]:
     return epoch
 
 
-def renew(keys: Keys, node: str, seen: dict[str, int]) -> Plan[bool]:
+def renew(keys: Keys, node: str, place: bytes | None, seen: dict[str, int]) -> Plan[bool]:
     """Prolong a lease, and note when users were last seen; False when the lease is over."""
     fence = keys.of_node(node, "fence")
     held, time = yield Look([("EXISTS", fence), ("TIME",)], watch=(fence,))
     if not held:
         return False
-    changes: list[Command] = [("ZADD", keys("nodes"), milliseconds(time) + round(LEASE * 1000), node)]
+    changes: list[Command] = [
+        ("ZADD", keys("nodes"), milliseconds(time) + round(LEASE * 1000), node),
+        *_told_place(keys, node, place),
+    ]
     if seen:
         flat = [part for user_id, at in seen.items() for part in (user_id, at)]
         changes.append(("HSET", keys("seen"), *flat))
@@ -50,7 +54,24 @@ def renew(keys: Keys, node: str, seen: dict[str, int]) -> Plan[bool]:
 
 def release(keys: Keys, node: str) -> Plan[None]:
     """End a lease now, for a node that stops; what it leaves is cleared away as if it had died."""
-    yield Change([("ZADD", keys("nodes"), "XX", 0, node)])
+    yield Change([("ZADD", keys("nodes"), "XX", 0, node), ("DEL", keys.of_node(node, "place"))])
+
+
+def _told_place(keys: Keys, node: str, place: bytes | None) -> list[Command]:
+    if place is None:
+        return []
+    return [("SET", keys.of_node(node, "place"), place, "PX", round(LEASE * 1000))]
+
+
+def places(keys: Keys) -> Plan[dict[str, bytes]]:
+    """Return where the nodes are that can be found, by the names that they keep when their lease is new."""
+    names = yield from alive(keys)
+    if not names:
+        return {}
+    (values,) = yield Look([("MGET", *(keys.of_node(name, "place") for name in names))])
+    return {
+        name.rpartition(".")[0]: value for name, value in zip(names, values, strict=True) if value is not None
+    }
 
 
 def claim(keys: Keys, node: str) -> Plan[list[str]]:
