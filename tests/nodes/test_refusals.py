@@ -34,6 +34,14 @@ def test_postgresql_needs_a_bus(tmp_path: Path) -> None:
     assert "set valkey_url (HUBBUB_VALKEY_URL)" in line
 
 
+def test_workers_need_a_bus(tmp_path: Path) -> None:
+    """Workers are nodes, and have to hear of each other."""
+    line = refused(tmp_path, workers="2", database_url="postgresql://ann:hunter2@host.invalid/chat")
+    assert "set valkey_url (HUBBUB_VALKEY_URL) and database_url (HUBBUB_DATABASE_URL)" in line
+    assert "workers" in line
+    assert "workers" in refused(tmp_path, workers="2")
+
+
 def test_a_valkey_that_is_away(tmp_path: Path, postgres_server: Postgres) -> None:
     """A node does not start alone where it should be one of several."""
     line = refused(tmp_path, database_url=postgres_server.url(postgres_server.create()), valkey_url=VALKEY)

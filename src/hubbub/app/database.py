@@ -33,6 +33,11 @@ def check_fits(settings: Settings) -> None:
     Several nodes may write one PostgreSQL database, so each must hear of what the others commit; and a file
     has one node, so there is nobody to hear of.
     """
+    if settings.workers > 1 and settings.valkey_url is None:
+        raise StartError(
+            "workers are several nodes, which have to hear of each other: "
+            "set valkey_url (HUBBUB_VALKEY_URL) and database_url (HUBBUB_DATABASE_URL), or leave workers out"
+        )
     if is_shared(settings) and settings.valkey_url is None:
         raise StartError(
             "database_url names PostgreSQL, which serves several nodes: "

@@ -24,21 +24,25 @@ _HINTS = {
 }
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Return the listening sockets; for 127.0.0.1 that of ::1 too, where there is one: clients say
-    `localhost`.
+    `localhost`. With `shared` they only reserve the port, for workers that listen on it.
 
     Raises `StartError`, one readable line, when the address cannot be had.
     """
-    listening = [bind_one(host, port)]
+    listening = [bind_one(host, port, shared=shared, backlog=0 if shared else _BACKLOG)]
     if host == _LOOPBACK:
         with contextlib.suppress(StartError):
-            listening.append(bind_one(_LOOPBACK_V6, listening[0].getsockname()[1]))
+            other = listening[0].getsockname()[1]
+            listening.append(bind_one(_LOOPBACK_V6, other, shared=shared, backlog=0 if shared else _BACKLOG))
     return listening
 
 
-def bind_one(host: str, port: int) -> socket.socket:
-    """Return one listening socket. Raises `StartError`."""
+def bind_one(host: str, port: int, *, shared: bool = False, backlog: int = _BACKLOG) -> socket.socket:
+    """Return one listening socket, or with a `backlog` of 0 one that is only bound. Raises `StartError`.
+
+    The port of one that is `shared` others may have, too, and connections are dealt out among them.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -48,8 +52,11 @@ def bind_one(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on host {host!r}: it is no address of this machine") from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
-        listening.listen(_BACKLOG)
+        if backlog:
+            listening.listen(backlog)
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)

@@ -37,6 +37,12 @@ class Settings:
         "127.0.0.1", kinds.TEXT, "Address to listen on; 0.0.0.0 or :: for every one of this machine"
     )
     port: int = row(3001, integer(0, 65535), "Port to listen on; 0 lets the system choose")
+    workers: int = row(1, integer(1, 256), "Processes that share the port; more than one needs valkey_url")
+    worker_port: int = row(
+        0,
+        integer(0, 65535),
+        "First of the ports that workers have of their own, for metrics; 0: the system chooses, on 127.0.0.1",
+    )
     drain_timeout: float = row(10.0, duration("1s"), "Longest time from SIGTERM to the exit")
     log_level: str = row(
         "info", kinds.choice("debug", "info", "warning", "error"), "Least severity that is logged"
