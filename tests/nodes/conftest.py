@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.harness.balancer import balancing
 from tests.harness.valkey import ValkeyServer
-from tests.nodes.several import TYPING_RATE, Several, several
+from tests.harness.world import World
+from tests.nodes.several import TYPING_RATE, Several, before, several
 from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -60,3 +62,16 @@ async def nodes(
     rate = f"{TYPING_RATE}/1m"
     async with several(folder, database, shared_valkey.url, 3, typing_rate=rate) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def front(nodes: Several, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The shared nodes behind a balancer."""
+    folder = tmp_path_factory.mktemp("balancer")
+    async with balancing(folder, [world.server.port for world in nodes.worlds]) as url:
+        world = before(nodes, url)
+        try:
+            yield world
+        finally:
+            await world.close()
+            await world.node.stop()

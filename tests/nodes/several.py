@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ async def metrics_of(url: str) -> dict[str, float]:
     async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as response:
         lines = (await response.text()).splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def before(nodes: Several, url: str) -> World:
+    """The nodes as their users see them through the balancer."""
+    return World(replace(nodes.server(0), url=url), NodeHost())
 
 
 @asynccontextmanager

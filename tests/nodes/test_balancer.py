@@ -1,22 +1,19 @@
 """No sticky sessions: the clients' defaults behind a balancer that gives each request to the next node."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from tests.harness.balancer import balancing
 from tests.harness.clients import Client
 from tests.harness.inbox import eventually
-from tests.harness.node_client import NodeClient, NodeHost
+from tests.harness.node_client import NodeClient
 from tests.harness.users import new_user
 from tests.harness.valkey import ValkeyServer
 from tests.harness.world import NPM_MODES, PYTHON, World
-from tests.nodes.several import Several, metrics_of, several
+from tests.nodes.several import Several, before, metrics_of, several
 from tests.postgres import Postgres
 
 AGAIN = 60.0
@@ -27,24 +24,6 @@ async def relayed(nodes: Several) -> float:
     """How many requests all nodes have passed on."""
     told = await asyncio.gather(*(metrics_of(world.server.url) for world in nodes.worlds))
     return sum(metrics["hubbub_relayed_total"] for metrics in told)
-
-
-def before(nodes: Several, url: str) -> World:
-    """The nodes as their users see them through the balancer."""
-    return World(replace(nodes.server(0), url=url), NodeHost())
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def front(nodes: Several, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """The shared nodes behind a balancer."""
-    folder = tmp_path_factory.mktemp("balancer")
-    async with balancing(folder, [world.server.port for world in nodes.worlds]) as url:
-        world = before(nodes, url)
-        try:
-            yield world
-        finally:
-            await world.close()
-            await world.node.stop()
 
 
 @pytest.mark.node
