@@ -244,6 +244,8 @@ async def test_a_node_that_is_gone() -> None:
         far.inner.close()
         assert (await client.get()).status == 400
         assert (await Socket.upgrade(near.port, client.sid)).answer.status == 400
+        assert near.engine.relay is not None
+        assert near.engine.relay.failed == 2
 
 
 async def test_a_node_that_dies_with_a_poll() -> None:
@@ -385,6 +387,12 @@ async def test_closing() -> None:
         socket = await Socket.upgrade(near.port, client.sid)
         socket.send("2probe")
         assert await socket.text() == "3probe"
+        poll = await (await astray(near, far)).start_get()
+        await eventually(lambda: far.application.sessions[1].wire.polling)  # type: ignore[attr-defined]
         await asyncio.wait_for(near.engine.close_all(timeout=60.0), DEADLINE)
         assert await socket.close_code() is None
-        assert len(far.engine.sessions) == 1
+        assert (await poll.reply()).status == 503
+        assert (await client.get()).status == 503
+        assert (await Socket.upgrade(near.port, client.sid)).answer.status == 503
+        assert near.engine.relay is not None
+        assert near.engine.relay.failed == 0

@@ -124,4 +124,4 @@ def register(metrics: Metrics, node: Node, relay: Relay | None) -> None:
         metrics.counter(
             "hubbub_relayed", "Requests passed on to the node of their session", lambda: relay.passed
         )
-        metrics.counter("hubbub_relay_failures", "Requests whose node was not found", lambda: relay.failed)
+        metrics.counter("hubbub_relay_failures", "Requests whose node did not answer", lambda: relay.failed)

@@ -10,6 +10,10 @@ _TIMEOUT = 2.0
 """Seconds to connect and greet: nodes are near."""
 
 
+class NoSuchNode(ConnectionRefusedError):
+    """None of the living has that name: the session's node is gone, or a client made it up."""
+
+
 class Dialling(asyncio.Protocol):
     """One connection, until the other side has proved that it is the node."""
 
@@ -45,12 +49,12 @@ class Dialling(asyncio.Protocol):
 async def dial(nodes: Nodes, name: str, peer: str) -> asyncio.Transport:
     """Connect to the node of that name, for a request of `peer`.
 
-    Raises `OSError` (`TimeoutError` is one) when there is no such node or it cannot be reached.
+    Raises `NoSuchNode`, or another `OSError` (`TimeoutError` is one) when it cannot be reached.
     """
     async with asyncio.timeout(_TIMEOUT):
         place = await nodes.find(name)
         if place is None:
-            raise ConnectionRefusedError("no such node")
+            raise NoSuchNode(name)
         return await _greet(place, peer)
 
 
