@@ -3,6 +3,8 @@
 PYTHON ?= python3
 UV     ?= uv
 ARGS   ?=
+# How `make test` spreads over processes; ARGS='-n 0' runs in one, for a debugger.
+SPREAD := -n 3 --dist worksteal
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -22,7 +24,7 @@ run: $(VENV)/hubbub.stamp ## Serve on http://127.0.0.1:3001 in the development p
 	@exec $(BIN)/hubbub serve --dev $(ARGS)
 
 test: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 soak: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Faults at random for MINUTES=n from SEED=s: nothing may be lost
 	@$(BIN)/python -m tests.lossless $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -5,6 +5,7 @@
 - An error that asyncio logs because nobody looked at it fails the test that it surfaced in, or the run.
 """
 
+import asyncio
 import gc
 import logging
 import shutil
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.store.postgres import PostgresStore
+from tests import postgres
+
+TEMPLATE = "tables"
 JS_PACKAGES = Path(__file__).parent / "js" / "node_modules"
 FORGOTTEN = ("never retrieved", "never awaited", "was destroyed but it is pending")
 
@@ -59,6 +64,27 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if found := forgotten_errors.take():
         print(f"\nasyncio logged a forgotten error after the last test:\n{found}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server; its database `TEMPLATE` has all tables and nothing in them."""
+    with postgres.running() as server:
+        server.sql(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+        asyncio.run(_migrate(server.url(TEMPLATE)))
+        yield server
+
+
+async def _migrate(url: str) -> None:
+    await (await PostgresStore.open(url)).close()
+
+
+@pytest.fixture
+def database_url(postgres_server: postgres.Postgres) -> Iterator[str]:
+    """The URL of a PostgreSQL database of the test's own, with empty tables."""
+    name = postgres_server.create(TEMPLATE)
+    yield postgres_server.url(name)
+    postgres_server.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def missing_for_node() -> str | None:

@@ -28,7 +28,7 @@ RIGHT = Counts(sent=150, acknowledged=150, broadcast=150, lost=0, repeated=0, sw
 def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drive:
     """Send through a server with the named fault for a moment."""
     monkeypatch.setattr(rooms, "_SILENT_SECONDS", 0.02)
-    monkeypatch.setattr(rooms, "_SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(rooms, "_SETTLE_SECONDS", 2.0)
 
     def carry_out(fault: str, count: int = 1) -> Tally:
         command = (sys.executable, str(Path(__file__).with_name("faulty_server.py")), fault)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import count
 
 from hubbub.cluster.base import Connection, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.cluster.local import LocalBus
 from hubbub.contract import events
 from hubbub.store import records
 
@@ -77,20 +78,16 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class BusRecorder:
+class BusRecorder(LocalBus):
     """Remembers what was told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[Telling] = []
-        self._subscribers: list[Callable[[Telling], None]] = []
 
     def publish(self, telling: Telling) -> None:
         self.told.append(telling)
-        for deliver in self._subscribers:
-            deliver(telling)
-
-    def subscribe(self, deliver: Callable[[Telling], None]) -> None:
-        self._subscribers.append(deliver)
+        super().publish(telling)
 
     def take(self) -> list[Telling]:
         """Everything told since the last call."""

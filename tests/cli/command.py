@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -38,13 +39,25 @@ class Done:
 def hubbub(data: Path, *arguments: str, stdin: str = "", **settings: str) -> Done:
     """Run a command in the folder of the data; in this process, since a new one takes a second."""
     unset = {name: None for name in os.environ if name.startswith("HUBBUB_")}
-    with contextlib.chdir(data):
+    with contextlib.chdir(data), same_log():
         result = CliRunner().invoke(
             app, arguments, input=stdin, env={**unset, "HUBBUB_DATA_DIR": str(data), **settings}
         )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@contextlib.contextmanager
+def same_log() -> Iterator[None]:
+    """`serve` configures the log of its process, which is that of the tests here: undone after the block."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def program(data: Path, *arguments: str, stdin: str = "", **settings: str) -> Done:

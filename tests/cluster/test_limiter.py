@@ -1,25 +1,36 @@
 """What a limiter promises: the first N in any window succeed, exactly."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.cluster.base import Limiter
 from hubbub.cluster.local import LocalLimiter
 from tests.chat.fakes import FakeClock
-from tests.cluster.implementations import LIMITERS
+from tests.cluster.implementations import NAMES, open_ports
+
+# Examples for each: one attempt takes the one a microsecond, the other a round trip.
+EXAMPLES = {"local": 100, "valkey": 15}
 
 # Multiples of 1/8 s are exact as floats, so the model below needs no tolerance.
 STEPS = st.integers(0, 40).map(lambda eighths: eighths / 8)
 
 
-@pytest.fixture(params=LIMITERS)
-def make(request: pytest.FixtureRequest) -> Callable[[Callable[[], float]], Limiter]:
-    """Make one of the implementations."""
-    return LIMITERS[request.param]
+@pytest.fixture
+def clock() -> FakeClock:
+    """The clock of the limiter."""
+    return FakeClock()
+
+
+@pytest.fixture(params=NAMES)
+async def limiter(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[Limiter]:
+    """One of the implementations."""
+    async with open_ports(request.param, clock) as ports:
+        yield ports.limiter
 
 
 class NaiveLimiter:
@@ -43,51 +54,60 @@ class NaiveLimiter:
         return True
 
 
-@given(
-    steps=st.lists(st.tuples(STEPS, st.sampled_from("ab")), max_size=150),
-    limit=st.integers(1, 5),
-    window=st.integers(1, 40).map(lambda eighths: eighths / 8),
-    block=st.sampled_from((0.0, 0.5, 3.0, 12.0)),
-)
-async def test_agrees_with_the_promise(
-    steps: list[tuple[float, str]], limit: int, window: float, block: float
-) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_agrees_with_the_promise(name: str) -> None:
     """Whatever the timing, an attempt succeeds exactly when the promise says so."""
-    for factory in LIMITERS.values():
+
+    async def check(steps: list[tuple[float, str]], limit: int, window: float, block: float) -> None:
         clock = FakeClock()
-        limiter, naive = factory(clock), NaiveLimiter(clock)
-        for step, key in steps:
-            clock.advance(step)
-            answer = await limiter.hit(key, limit, window, block)
-            assert (answer is None) == naive.hit(key, limit, window, block)
+        naive = NaiveLimiter(clock)
+        async with open_ports(name, clock) as ports:
+            for step, key in steps:
+                clock.advance(step)
+                answer = await ports.limiter.hit(key, limit, window, block)
+                assert (answer is None) == naive.hit(key, limit, window, block)
+
+    @settings(max_examples=EXAMPLES[name], deadline=None)
+    @given(
+        steps=st.lists(st.tuples(STEPS, st.sampled_from("ab")), max_size=150),
+        limit=st.integers(1, 5),
+        window=st.integers(1, 40).map(lambda eighths: eighths / 8),
+        block=st.sampled_from((0.0, 0.5, 3.0, 12.0)),
+    )
+    def promise(steps: list[tuple[float, str]], limit: int, window: float, block: float) -> None:
+        asyncio.run(check(steps, limit, window, block))
+
+    promise()
 
 
-@given(steps=st.lists(STEPS, max_size=100), limit=st.integers(1, 4), block=st.sampled_from((0.0, 7.0)))
-async def test_after_the_time_it_names_the_next_attempt_succeeds(
-    steps: list[float], limit: int, block: float
-) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_after_the_time_it_names_the_next_attempt_succeeds(name: str) -> None:
     """`retryAfter` is the least number of whole seconds, at least 1, after which an attempt succeeds."""
-    for factory in LIMITERS.values():
+
+    async def check(steps: list[float], limit: int, block: float) -> None:
         clock = FakeClock()
-        limiter = factory(clock)
-        for step in steps:
-            clock.advance(step)
-            wait = await limiter.hit("key", limit, 5.0, block)
-            if wait is not None:
-                assert wait >= 1
-                if wait > 1:
+        async with open_ports(name, clock) as ports:
+            for step in steps:
+                clock.advance(step)
+                wait = await ports.limiter.hit("key", limit, 5.0, block)
+                if wait is not None:
+                    assert wait >= 1
                     clock.advance(wait - 1)
-                    assert await limiter.hit("key", limit, 5.0, 0.0) is not None
+                    if wait > 1:
+                        assert await ports.limiter.hit("key", limit, 5.0, block) is not None
                     clock.advance(1.0)
-                else:
-                    clock.advance(wait)
-                assert await limiter.hit("key", limit, 5.0, 0.0) is None
+                    assert await ports.limiter.hit("key", limit, 5.0, block) is None
+
+    @settings(max_examples=EXAMPLES[name], deadline=None)
+    @given(steps=st.lists(STEPS, max_size=100), limit=st.integers(1, 4), block=st.sampled_from((0.0, 7.0)))
+    def promise(steps: list[float], limit: int, block: float) -> None:
+        asyncio.run(check(steps, limit, block))
+
+    promise()
 
 
-async def test_a_block_outlasts_the_window(make: Callable[[Callable[[], float]], Limiter]) -> None:
+async def test_a_block_outlasts_the_window(limiter: Limiter, clock: FakeClock) -> None:
     """The attempt beyond the limit starts a block, which attempts during it do not prolong."""
-    clock = FakeClock()
-    limiter = make(clock)
     for _ in range(5):
         assert await limiter.hit("address", 5, 300.0, 900.0) is None
     assert await limiter.hit("address", 5, 300.0, 900.0) == 900
@@ -99,17 +119,13 @@ async def test_a_block_outlasts_the_window(make: Callable[[Callable[[], float]],
     assert await limiter.hit("address", 5, 300.0, 900.0) is None
 
 
-async def test_keys_do_not_touch_each_other(make: Callable[[Callable[[], float]], Limiter]) -> None:
+async def test_keys_do_not_touch_each_other(limiter: Limiter) -> None:
     """Each key has its own count."""
-    limiter = make(FakeClock())
     assert [await limiter.hit(key, 1, 60.0) for key in ("a", "b", "a")] == [None, None, 60]
 
 
-async def test_a_limit_of_nothing_lets_nothing_through(
-    make: Callable[[Callable[[], float]], Limiter],
-) -> None:
+async def test_a_limit_of_nothing_lets_nothing_through(limiter: Limiter) -> None:
     """With a limit of 0 every attempt fails."""
-    limiter = make(FakeClock())
     assert await limiter.hit("a", 0, 60.0) == 60
     assert await limiter.hit("a", 0, 60.0) == 60
 

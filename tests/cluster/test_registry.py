@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from hubbub.cluster.base import Connection, Registry, TypingEntry
-from tests.cluster.implementations import REGISTRIES, connection
+from hubbub.cluster.base import Connection, Reaped, Registry, TypingEntry
+from hubbub.cluster.local import LocalRegistry
+from tests.cluster.implementations import NAMES, connection, open_ports
 
 USERS = st.sampled_from(("u1", "u2", "u10", "ü"))
 CHATS = st.sampled_from(("c1", "c2"))
@@ -17,10 +19,11 @@ SOCKETS = st.integers(0, 5)
 STATUSES = st.sampled_from(("online", "away", "busy"))
 
 
-@pytest.fixture(params=REGISTRIES)
-def registry(request: pytest.FixtureRequest) -> Registry:
+@pytest.fixture(params=NAMES)
+async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
     """One of the implementations."""
-    return REGISTRIES[request.param]()
+    async with open_ports(request.param) as ports:
+        yield ports.registry
 
 
 def entry(user_id: str, chat_id: str, started_at: int = 0) -> TypingEntry:
@@ -31,12 +34,13 @@ def entry(user_id: str, chat_id: str, started_at: int = 0) -> TypingEntry:
 class RegistryMachine(RuleBasedStateMachine):
     """Any sequence of calls leaves the registry and the model with the same answers."""
 
-    make = staticmethod(REGISTRIES["local"])
+    name = "local"
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.registry = self.make()
+        self.ports = open_ports(self.name)
+        self.registry = self.runner.run(self.ports.__aenter__()).registry
         self.sockets: dict[int, Connection] = {}
         self.statuses: dict[str, str] = {}
         self.last_seen: dict[str, int] = {}
@@ -46,6 +50,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.clock = 0
 
     def teardown(self) -> None:
+        self.runner.run(self.ports.__aexit__(None, None, None))
         self.runner.close()
 
     def of_user(self, user_id: str) -> list[Connection]:
@@ -185,8 +190,16 @@ class RegistryMachine(RuleBasedStateMachine):
             assert [one.user_id for one in typing] == [user for chat, user in self.typing if chat == chat_id]
 
 
+class ValkeyRegistryMachine(RegistryMachine):
+    """The same, with a real Valkey behind it."""
+
+    name = "valkey"
+
+
 TestLocalRegistry = RegistryMachine.TestCase
 TestLocalRegistry.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestValkeyRegistry = ValkeyRegistryMachine.TestCase
+TestValkeyRegistry.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 
 
 async def test_a_socket_that_has_gone_cannot_enter(registry: Registry) -> None:
@@ -245,7 +258,7 @@ async def test_disconnecting_leaves_all_rooms(registry: Registry) -> None:
 
 async def test_nothing_is_left_when_everybody_has_gone() -> None:
     """After 1000 users came, entered, typed and went, the local registry holds nothing."""
-    registry = REGISTRIES["local"]()
+    registry = LocalRegistry()
     for number in range(1000):
         socket = connection(f"s{number}", f"u{number}")
         await registry.connect(socket)
@@ -256,3 +269,9 @@ async def test_nothing_is_left_when_everybody_has_gone() -> None:
         assert departure is not None
         await registry.forget(socket.user_id, departure)
     assert not any(vars(registry).values())
+
+
+async def test_without_other_nodes_there_is_nothing_to_reap(registry: Registry) -> None:
+    """Who is connected here is not dead."""
+    await registry.connect(connection("s", "u"))
+    assert await registry.reap(2.0) == Reaped()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hubbub.chat.messages import Messages
 from hubbub.chat.trail import Trail
 from hubbub.cluster.base import Connection, MessageNew
+from hubbub.cluster.local import LocalBus
 from hubbub.contract import objects
 from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
@@ -117,7 +118,7 @@ def client_of(socket: FakeSocket) -> Client:
 def delivery_of(log: FakeLog, *sockets: FakeSocket) -> Delivery:
     """A delivery over fakes."""
     server = cast("Server", FakeServer(sockets))
-    return Delivery(server, Clients(), cast("Messages", log), "epoch")
+    return Delivery(server, Clients(), cast("Messages", log), LocalBus(), "epoch")
 
 
 async def settle(delivery: Delivery) -> None:

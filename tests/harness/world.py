@@ -26,7 +26,7 @@ class World:
     def __init__(self, server: Server, node: NodeHost) -> None:
         self.server = server
         self.rest = Rest(server.url)
-        self._node = node
+        self.node = node
         self._clients: list[Client | RawSocket] = []
 
     def client(self, user: User | None = None, mode: str = PYTHON_WEBSOCKET) -> Client:
@@ -41,7 +41,7 @@ class World:
 
     def npm(self, user: User | None = None, mode: str = NPM_DEFAULT) -> NodeClient:
         """An npm client that has not connected yet."""
-        client = NodeClient(user or new_user(), self.server.url, self._node, NPM_MODES[mode])
+        client = NodeClient(user or new_user(), self.server.url, self.node, NPM_MODES[mode])
         self._clients.append(client)
         return client
 

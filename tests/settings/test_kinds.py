@@ -154,3 +154,43 @@ def test_no_text_breaks_a_parser(name: str, text: str) -> None:
     except (ValueError, KeyError, OSError):
         return
     assert isinstance(row.kind.show(value), str)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///relative.db",
+        "sqlite:////var/lib/hubbub.db",
+        "postgresql://host/chat",
+        "postgres://me@/chat?host=/run/postgresql",
+        "postgresql://one:5432,two:5433/chat?target_session_attrs=primary",
+    ],
+)
+def test_databases(url: str) -> None:
+    """Files and servers, written as they are read."""
+    assert kinds.DATABASE.show(kinds.DATABASE.parse(url)) == url
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:///", "sqlite://x", "mysql://h/d", "postgresql://host", "postgres:///"]
+)
+def test_bad_databases_are_refused(text: str) -> None:
+    """No name, or another kind of server."""
+    with pytest.raises(ValueError, match=r".*"):
+        kinds.DATABASE.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:hunter2@host/chat", "postgresql://me:********@host/chat"),
+        ("postgresql://me:hunt@/er2@host/chat", "postgresql://me:********@host/chat"),
+        (
+            "postgresql://h/chat?user=me&password=hunter2&x=y",
+            "postgresql://h/chat?user=me&password=********&x=y",
+        ),
+    ],
+)
+def test_passwords_in_urls_are_masked(url: str, shown: str) -> None:
+    """Wherever they stand."""
+    assert kinds.DATABASE.show(kinds.DATABASE.parse(url)) == shown

@@ -108,7 +108,12 @@ def test_toml_values_may_have_their_own_types() -> None:
         ({"environ": {"HUBBUB_HOST": "x" * 500 + "\n"}}, ['xxx..."']),
         ({"environ": {"HUBBUB_JWT_PUBLIC_KEY": "/nowhere/key.pem"}}, ["jwt_public_key", "readable file"]),
         ({"environ": {"HUBBUB_JWT_JWKS_URL": "http://keys.example"}}, ["jwt_jwks_url", "https://"]),
-        ({"environ": {"HUBBUB_DATABASE_URL": "mysql://x"}}, ["database_url", "sqlite:///"]),
+        ({"environ": {"HUBBUB_DATABASE_URL": "mysql://x"}}, ["database_url", "sqlite:///", "postgresql://"]),
+        ({"environ": {"HUBBUB_DATABASE_URL": "postgres+x://me:hunter2@host/db"}}, ["postgres+x://me:***"]),
+        (
+            {"environ": {"HUBBUB_VALKEY_URL": "http://x"}},
+            ["valkey_url", "HUBBUB_VALKEY_URL", "valkey://host:6379"],
+        ),
     ],
 )
 def test_a_bad_value_is_explained(given: dict[str, object], parts: list[str]) -> None:

@@ -9,12 +9,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubbub.app.database import database_path
+from hubbub.app.database import database_path, is_shared
 from hubbub.settings import Settings
 
 
 def place(settings: Settings) -> Path:
-    """The file that holds the note."""
+    """The file that holds the note: beside the database, or in the data folder when that is a server's."""
+    if is_shared(settings):
+        return settings.data_dir / "postgresql.address"
     path = database_path(settings)
     return path.with_name(f"{path.name}.address")
 
@@ -23,6 +25,7 @@ def place(settings: Settings) -> Path:
 def noted(settings: Settings, url: str) -> Iterator[None]:
     """Keep a note of the server's address as long as it runs."""
     path = place(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(url + "\n")
     try:

@@ -1,18 +1,20 @@
-"""The parts of a server and their wiring: the only place that names a concrete store and bus.
+"""The parts of a server and their wiring (concrete stores: database.py, concrete buses: node.py).
 
 store, bus, registry, limiter -> the chat's parts -> gateway and http -> one ASGI application, one WebSocket
 class
 """
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from hubbub.app.chat_parts import ChatParts, Shared, make_chat
-from hubbub.app.database import database_path
-from hubbub.app.errors import StartError
+from hubbub.app import node as nodes
+from hubbub.app.chat_parts import ChatParts, make_chat
+from hubbub.app.database import check_fits, open_store
+from hubbub.app.node import Node
 from hubbub.app.readings import Readings, register, request_durations
 from hubbub.app.web import Web
 from hubbub.chat.monitoring import Monitoring
-from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
+from hubbub.cluster.valkey import Cluster, Place
 from hubbub.contract.values import ConnectionEventType
 from hubbub.engineio import EngineConfig
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
@@ -25,8 +27,7 @@ from hubbub.gateway.namespace import ChatNamespace
 from hubbub.http import Metrics
 from hubbub.settings import Settings
 from hubbub.socketio import Server, ServerConfig
-from hubbub.store.base import Store, StoreUnusable
-from hubbub.store.sqlite import SqliteStore
+from hubbub.store.base import Store
 
 
 @dataclass(slots=True)
@@ -42,40 +43,39 @@ class Built:
     dispatch: Dispatch
     expiry: Expiry
     web: Web
+    # None where the server is alone.
+    node: Node | None
 
     async def close(self) -> None:
-        """Stop what runs by itself, and let go of the database."""
+        """Stop what runs by itself, let go of the database, and leave the other nodes."""
         self.expiry.close()
+        if self.node is not None:
+            await self.node.rest()
         await self.delivery.close()
         await self.chat.close()
         await self.store.close()
+        if self.node is not None:
+            await self.node.leave()
 
 
-async def build(settings: Settings) -> Built:
-    """Open the database and put the parts together. Raises `StartError` and `SettingsError`, one readable
-    line each.
+async def build(settings: Settings, place: Place | None = None) -> Built:
+    """Open the database, join the other nodes and put the parts together. Raises `StartError` and
+    `SettingsError`, one readable line each. `place` is where other nodes find this one.
     """
-    store = await _open_store(settings)
-    try:
-        return await _wire(settings, store)
-    except BaseException:
-        await store.close()
-        raise
+    check_fits(settings)
+    async with AsyncExitStack() as undo:
+        store = await open_store(settings)
+        undo.push_async_callback(store.close)
+        cluster = await nodes.join(settings, place)
+        if cluster is not None:
+            undo.push_async_callback(cluster.close)
+        built = await _wire(settings, store, cluster)
+        undo.pop_all()
+        return built
 
 
-async def _open_store(settings: Settings) -> Store:
-    path = database_path(settings)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return await SqliteStore.open(path)
-    except StoreUnusable as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(f"cannot make the folder {path.parent}: {error.strerror}") from None
-
-
-async def _wire(settings: Settings, store: Store) -> Built:
-    shared = Shared(store, LocalBus(), LocalRegistry(), LocalLimiter())
+async def _wire(settings: Settings, store: Store, cluster: Cluster | None) -> Built:
+    shared = nodes.shared_by(store, cluster)
     clients = Clients()
     server: Server
 
@@ -86,8 +86,9 @@ async def _wire(settings: Settings, store: Store) -> Built:
     parts = chat.requests
     login = Login(parts.tokens, parts.limits, parts.recovery, parts.monitoring, clients)
     namespace = ChatNamespace(parts, login, clients)
-    server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring))
-    delivery = Delivery(server, clients, parts.messages, await store.epoch())
+    others = None if cluster is None else cluster.places
+    server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring), others)
+    delivery = Delivery(server, clients, parts.messages, shared.bus, await store.epoch())
     expiry = Expiry(settings.token_grace, _disconnect)
     metrics = Metrics()
     table = Handlers(parts, delivery, expiry).table()
@@ -99,9 +100,13 @@ async def _wire(settings: Settings, store: Store) -> Built:
     shared.bus.subscribe(namespace.heard)
     chat.lag.start()
     register(metrics, Readings(store, chat, clients, server, delivery, dispatch))
-    return Built(
-        store, chat, clients, server, namespace, delivery, dispatch, expiry, Web(chat, server, store, metrics)
-    )
+    node: Node | None = None
+    if cluster is not None:
+        node = nodes.make_node(settings, cluster, store, chat, clients, (delivery, namespace))
+        nodes.register(metrics, node, server.engine.relay)
+        node.start()
+    web = Web(chat, server, store, metrics)
+    return Built(store, chat, clients, server, namespace, delivery, dispatch, expiry, web, node)
 
 
 def _server_config(settings: Settings) -> ServerConfig:

@@ -31,12 +31,13 @@ from hubbub.store.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the parts stand on."""
+    """What the parts stand on. `bus_silence` tells how many seconds ago the node heard itself on the bus."""
 
     store: Store
     bus: Bus
     registry: Registry
     limiter: Limiter
+    bus_silence: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
         error_rate=monitoring.significant_error_rate,
         loop_lag=lag.worst,
         check_database=shared.store.check,
-        bus_silence=lambda: 0.0,
+        bus_silence=shared.bus_silence,
         memory=resident_bytes,
         backlog=backlog,
     )

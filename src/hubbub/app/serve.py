@@ -9,7 +9,10 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import sys
+from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -17,8 +20,11 @@ import uvloop
 from hubbub import __version__
 from hubbub.app import address, demo, logs
 from hubbub.app.build import Built, build
-from hubbub.app.database import database_path
-from hubbub.app.listener import Listener, bind, url_of
+from hubbub.app.database import check_fits, database_name
+from hubbub.app.inner import inner_door
+from hubbub.app.listener import Inner, Listener, bind, url_of
+from hubbub.app.workers import Worker, supervise
+from hubbub.cluster.valkey import Place
 from hubbub.contract.values import now
 from hubbub.settings import Settings
 from hubbub.store.base import StoreError
@@ -44,33 +50,53 @@ def serve(settings: Settings, *, dev: bool) -> int:
     """
     logs.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    return uvloop.run(_serve(settings, dev=dev))
-
-
-async def _serve(settings: Settings, *, dev: bool) -> int:
-    stop = _stop_on_signals()
+    if settings.workers > 1:
+        check_fits(settings)
+        return supervise(settings, partial(_work, settings, dev=dev))
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(one) for one in bind(settings.host, settings.port)]
-        parts = await build(settings)
+        return uvloop.run(_serve(settings, listening, dev=dev))
+
+
+def _work(settings: Settings, worker: Worker, *, dev: bool) -> int:
+    """Serve as one of several."""
+    settings = worker.settings(settings)
+    with worker.listening(settings) as listening:
+        return uvloop.run(_serve(settings, listening, worker, dev=dev and worker.number == 0))
+
+
+async def _serve(
+    settings: Settings, listening: list[socket.socket], worker: Worker | None = None, *, dev: bool
+) -> int:
+    stop = _stop_on_signals()
+    with contextlib.ExitStack() as stack:
+        if worker is not None:
+            _stop_without_parent(worker, stop)
+        inner = stack.enter_context(inner_door(settings))
+        parts = await build(settings, None if inner is None else inner[1])
+        replaced = _stop_on_new_epoch(parts, stop)
         profile = "development" if dev else "production"
-        log.info("hubbub %s, %s profile, database %s", __version__, profile, database_path(settings))
-        listener = make_listener(parts)
+        log.info("hubbub %s, %s profile, database %s", __version__, profile, database_name(settings))
+        listener = make_listener(parts, inner)
         running = asyncio.create_task(listener.serve(listening))
         try:
             await _wait_for(listener.ready, running)
             url = url_of(listening[0])
             if dev:
                 await demo.prepare(parts, url)
-            print(f"listening on {url}", flush=True)  # noqa: T201 - the promise of `hubbub serve`
-            with address.noted(settings, url):
-                await _keep_house(parts, stop, running)
+            stack.enter_context(_told(settings, url, worker))
+            await _keep_house(parts, stop, running)
         finally:
             await drain(settings, parts, listener, running)
-    return 0
+    return 1 if replaced.is_set() else 0
 
 
-def make_listener(parts: Built) -> Listener:
-    """Have uvicorn serve the parts."""
+def make_listener(parts: Built, inner: tuple[socket.socket, Place] | None = None) -> Listener:
+    """Have uvicorn serve the parts, to clients and to the other nodes."""
+    door: Inner | None = None
+    if inner is not None:
+        listening, place = inner
+        door = Inner(listening, partial(parts.server.engine.answering, place.key))
     return Listener(
         uvicorn.Config(
             parts.web,
@@ -84,7 +110,8 @@ def make_listener(parts: Built) -> Listener:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        door,
     )
 
 
@@ -100,6 +127,46 @@ def _stop_on_signals() -> asyncio.Event:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, ask)
     return stop
+
+
+@contextlib.contextmanager
+def _told(settings: Settings, url: str, worker: Worker | None) -> Iterator[None]:
+    """Whoever waits for the server knows where it is; a worker's parent tells of all."""
+    if worker is not None:
+        worker.tell_ready()
+        yield
+        return
+    print(f"listening on {url}", flush=True)  # noqa: T201 - the promise of `hubbub serve`
+    with address.noted(settings, url):
+        yield
+
+
+def _stop_without_parent(worker: Worker, stop: asyncio.Event) -> None:
+    """Stop when the parent is gone: nobody would look after this worker."""
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(worker.leash)
+        stop.set()
+
+    loop.add_reader(worker.leash, gone)
+
+
+def _stop_on_new_epoch(parts: Built, stop: asyncio.Event) -> asyncio.Event:
+    """Stop when the history is another one; return an event that says so.
+
+    Everything in memory is about the numbers of the other one. Whatever supervises the process starts it
+    again, since it ends with a failure, and clients come back to a server that knows the new one.
+    """
+    replaced = asyncio.Event()
+
+    def tell(_epoch: str) -> None:
+        log.error("stopping: what this process knows of the database is of no more use")
+        replaced.set()
+        stop.set()
+
+    parts.store.on_new_epoch(tell)
+    return replaced
 
 
 async def _wait_for(

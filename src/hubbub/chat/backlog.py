@@ -56,15 +56,30 @@ class Backlog:
     ) -> list[MessageNew] | None:
         """Return what Socket.IO's own recovery owes behind the client's `offset`, in the order of all chats.
 
-        None when it is more than can be sent at once: then the client begins anew.
+        None when it is more than can be sent at once, or when nobody knows what the client has: then it
+        begins anew.
         """
         found: list[records.Message] = []
         for chat_id in after:
             found += await self._between(chat_id, after, upto, _REPLAY_LIMIT + 1 - len(found))
             if len(found) > _REPLAY_LIMIT:
                 return None
+        if offset is not None and not self._is_certain(found, offset):
+            return None
         told = _told([one for one in found if offset is None or one.position > offset])
         return told if len(_fitting(told, _REPLAY_LIMIT, self._replay_bytes)) == len(told) else None
+
+    def _is_certain(self, found: list[records.Message], offset: int) -> bool:
+        """Whether a client with this offset has all of these up to there.
+
+        Where several nodes commit, what another one has committed earlier may be told later: the offset then
+        speaks of its own chat only, in which messages are told in order.
+        """
+        if self._log.orders_all_chats():
+            return True
+        before = [one for one in found if one.position <= offset]
+        named = {one.chat_id for one in before if one.position == offset}
+        return named == {one.chat_id for one in before}
 
     async def _between(
         self, chat_id: str, after: Mapping[str, int], upto: Mapping[str, int], limit: int

@@ -9,7 +9,7 @@ the commit; the log completes its futures in commit order, so messages are told 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -114,7 +114,11 @@ class Messages:
 
     async def last_seq(self, chat_id: str) -> int:
         """Return the number of a chat's newest message."""
-        return (await self._log.last_seqs([chat_id])).get(chat_id, 0)
+        return (await self.last_seqs([chat_id])).get(chat_id, 0)
+
+    async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the newest message of each of these chats that exists."""
+        return await self._log.last_seqs(chat_ids)
 
 
 def _outcome(message: objects.Message, duplicate: bool, deliver_to: int) -> Outcome:

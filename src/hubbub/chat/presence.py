@@ -26,7 +26,7 @@ from hubbub.store.base import StoreError
 
 log = logging.getLogger(__name__)
 
-_WRITES_AT_ONCE: Final = 100
+_AT_ONCE: Final = 100
 
 OFFLINE: Final = "offline"
 
@@ -96,7 +96,7 @@ class Presence:
         self._registry.touch(who.user_id, now())
         departure = await self._registry.disconnect(who)
         if departure is not None:
-            self._leaving.set((who.user_id, departure))
+            self.departed(who.user_id, departure)
 
     def touch(self, who: Connection, at: int) -> None:
         """Note that a user has just done something, `at` Unix milliseconds."""
@@ -107,17 +107,31 @@ class Presence:
         await self._grace_over(await self._leaving.close())
 
     async def _grace_over(self, departures: list[tuple[str, int]]) -> None:
-        leaving = [await self._registry.user(user_id) for user_id, _ in departures]
-        gone = [user for user in leaving if user is not None]
-        # Before others are told, so that whoever asks then gets the time.
-        for start in range(0, len(gone), _WRITES_AT_ONCE):
-            await self._remember(gone[start : start + _WRITES_AT_ONCE])
-        for user_id, departure in departures:
-            # Asked first, so that nothing can come between the end of the presence and the telling of it.
-            contacts = await self._narrowed(user_id)
-            user = await self._registry.forget(user_id, departure)
-            if user is not None:
-                self._tell(_presence(events.UserOffline, user, OFFLINE), user_id, contacts, others=True)
+        for start in range(0, len(departures), _AT_ONCE):
+            leaving = departures[start : start + _AT_ONCE]
+            users = await asyncio.gather(*(self._registry.user(user_id) for user_id, _ in leaving))
+            # Before others are told, so that whoever asks then gets the time.
+            await self._remember([user for user in users if user is not None])
+            await asyncio.gather(*(self._end(user_id, departure) for user_id, departure in leaving))
+
+    async def _end(self, user_id: str, departure: int) -> None:
+        """End a presence and tell of it, unless the user has come back."""
+        # Asked first, so that nothing can come between the end of the presence and the telling of it.
+        contacts = await self._narrowed(user_id)
+        user = await self._registry.forget(user_id, departure)
+        if user is not None:
+            self._tell(_presence(events.UserOffline, user, OFFLINE), user_id, contacts, others=True)
+
+    # What other nodes left behind.
+
+    def departed(self, user_id: str, departure: int) -> None:
+        """Note that a user's last socket has gone; others are told after the grace time."""
+        self._leaving.set((user_id, departure))
+
+    async def returned(self, user: PresentUser) -> None:
+        """Tell the others of a user who was told as gone by mistake."""
+        contacts = await self._narrowed(user.user_id)
+        self._tell(_presence(events.UserOnline, user, user.status), user.user_id, contacts, others=True)
 
     async def _remember(self, gone: list[PresentUser]) -> None:
         """Have the store remember when users were last seen: all at once, for one commit."""

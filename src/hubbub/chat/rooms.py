@@ -7,7 +7,7 @@ socket gets what the room is told is the gateway's business; here are the rules 
 from hubbub.chat import access, paging, wire
 from hubbub.chat.online import RoomWatch
 from hubbub.chat.typing import Typing
-from hubbub.cluster.base import Bus, Connection, Occupancy, Registry, ToRoom
+from hubbub.cluster.base import Bus, Connection, Occupancy, Registry, ToRoom, Vacancy
 from hubbub.contract import answers, events, objects, requests
 from hubbub.contract.values import iso, now
 from hubbub.store import records
@@ -59,6 +59,24 @@ class Rooms:
             if occupancy.devices == 0:
                 self._watch.changed(chat_id)
         return events.RoomLeft(chat_id=chat_id, online_count=occupancy.online)
+
+    def vacated(self, vacancy: Vacancy) -> None:
+        """Tell a room that a user's sockets on a dead node have left it."""
+        left = events.UserLeft(
+            user_id=vacancy.user_id,
+            username=vacancy.username,
+            chat_id=vacancy.chat_id,
+            online_count=vacancy.occupancy.online,
+            device_count=vacancy.occupancy.devices,
+            timestamp=iso(now()),
+        )
+        self._bus.publish(ToRoom(chat_id=vacancy.chat_id, event=left))
+        if vacancy.occupancy.devices == 0:
+            self._watch.changed(vacancy.chat_id)
+
+    def restored(self, chat_id: str) -> None:
+        """Tell a room who is in it, after somebody was thought gone by mistake."""
+        self._watch.changed(chat_id)
 
     def _tell(
         self, event: type[events.Membership], who: Connection, chat_id: str, occupancy: Occupancy

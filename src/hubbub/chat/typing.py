@@ -123,7 +123,7 @@ class Typing:
     async def _crowded(self, chat_id: str) -> bool:
         return await self._registry.room_count(chat_id) > self._broadcast_limit
 
-    def _tell(self, who: Connection, chat_id: str, *, is_typing: bool) -> None:
+    def _tell(self, who: Connection | TypingEntry, chat_id: str, *, is_typing: bool) -> None:
         event = events.UserTyping(
             user_id=who.user_id,
             username=who.username,
@@ -132,3 +132,7 @@ class Typing:
             timestamp=iso(now()),
         )
         self._bus.publish(ToRoom(chat_id=chat_id, event=event, skip_user=who.user_id))
+
+    def abandoned(self, entry: TypingEntry) -> None:
+        """Tell the others that the typing of a user on a dead node has ended."""
+        self._tell(entry, entry.chat_id, is_typing=False)

@@ -21,7 +21,7 @@ import msgspec
 from hubbub.app import StartError, address
 from hubbub.app.build import build
 from hubbub.app.chat_parts import make_signatures
-from hubbub.app.database import database_path
+from hubbub.app.database import database_path, is_shared
 from hubbub.chat.signatures import Signatures
 from hubbub.chat.tokens import OPERATOR, issue
 from hubbub.cli.flags import Failed
@@ -185,7 +185,7 @@ def require_database(settings: Settings) -> None:
     A command that made one, or its folder, would hide that it was given another folder than the server's.
     """
     path = database_path(settings)
-    if not path.exists():
+    if not (is_shared(settings) or path.exists()):
         raise Failed(
             f"there is no database at {path}: give the server's --data-dir, or run `hubbub serve` once"
         )

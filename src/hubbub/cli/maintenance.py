@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.app.build import build
+from hubbub.app.database import database_name, open_store
 from hubbub.cli.desk import require_database
 from hubbub.cli.flags import ABOUT_DATA, all_names, with_settings
 from hubbub.cli.tables import show
@@ -14,14 +14,14 @@ from hubbub.settings import Settings, describe
 
 @with_settings(*ABOUT_DATA)
 def migrate(settings: Settings) -> None:
-    """Bring the database to this version's tables; `serve` does so too. No server may be running."""
+    """Bring the database to this version's tables; `serve` does so too. No server may have the file open."""
     require_database(settings)
 
     async def run() -> None:
-        await (await build(settings)).close()
+        await (await open_store(settings)).close()
 
     asyncio.run(run())
-    typer.echo(f"{settings.store_url} is up to date")
+    typer.echo(f"{database_name(settings)} is up to date")
 
 
 @with_settings(*all_names())

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hubbub.app import StartError
-from hubbub.app.database import database_path
+from hubbub.app.database import database_path, is_shared
 from hubbub.chat.tokens import issue
 from hubbub.cli.desk import as_record, at_desk, can_sign, shared_signatures
 from hubbub.cli.flags import Failed, with_settings
@@ -65,7 +65,7 @@ def somebody(username: str, user_id: str) -> records.User:
 
 def registered(settings: Settings, username: str) -> records.User:
     """The registered user of that name; when none is found, one whose id is the name."""
-    if not database_path(settings).exists():
+    if not (is_shared(settings) or database_path(settings).exists()):
         return somebody(username, username)
     try:
         found = at_desk(settings, lambda desk: desk.find_named(username))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hubbub.app import upkeep
-from hubbub.app.database import database_path
+from hubbub.app.database import database_name
 from hubbub.cli.flags import ABOUT_DATA, with_settings
 from hubbub.cli.progress import progress_bar
 from hubbub.cli.tables import printable
@@ -21,7 +21,7 @@ def backup(
     """Copy the database to FILE as it is now, also while the server runs."""
     with progress_bar() as report:
         upkeep.back_up(settings, file, report)
-    typer.echo(f"{database_path(settings)} is backed up to {file}")
+    typer.echo(f"{database_name(settings)} is backed up to {file}")
 
 
 @with_settings(*ABOUT_DATA)
@@ -34,7 +34,7 @@ def restore(
     """
     with progress_bar() as report:
         kept = upkeep.restore(settings, file, report)
-    typer.echo(f"{database_path(settings)} is {file} now")
+    typer.echo(f"{database_name(settings)} is {file} now")
     if kept is not None:
         typer.echo(f"The database before is {kept}")
 
@@ -51,4 +51,4 @@ def check(settings: Settings) -> None:
         typer.echo(printable(finding))
     if found.findings:
         raise typer.Exit(1)
-    typer.echo(f"{database_path(settings)} is sound: {found.chats} chats, {found.messages} messages")
+    typer.echo(f"{database_name(settings)} is sound: {found.chats} chats, {found.messages} messages")

@@ -3,8 +3,12 @@
 The log is the truth; what is here are hints. The bus may lose, repeat and reorder between nodes; within one
 node, what is published is delivered in the order of publishing, before `publish` returns or in the same
 turn of the loop. The registry forgets a node's connections when the node dies.
+
+Nothing here raises because the others cannot be reached, and nothing waits for them longer than about a
+second: the registry then answers from what this node knows by itself, and the limiter counts for itself.
 """
 
+from asyncio import Future
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeAlias
@@ -76,17 +80,36 @@ class CutOff(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
 
 
-Telling: TypeAlias = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """Said by the bus to its own node alone: tellings about these chats, or about anything, may be lost."""
+
+    chat_ids: frozenset[str] | None
+
+
+Telling: TypeAlias = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff | Missed
 
 
 class Bus(Protocol):
-    """Tells every node, this one included, what has happened."""
+    """Tells every node, this one included, what has happened.
+
+    What is told to a chat's room is heard from other nodes only while the chat is watched.
+    """
 
     def publish(self, telling: Telling) -> None:
         """Tell all subscribers. Never blocks and never raises."""
 
     def subscribe(self, deliver: Callable[[Telling], None]) -> None:
         """Have `deliver` called for everything told from now on; it must not block or raise."""
+
+    def watch(self, chat_id: str) -> "Future[None]":
+        """Begin to hear what other nodes tell a chat's room.
+
+        The future is done, and never fails, once everything told from then on is heard. Where that cannot be
+        had in time it is done all the same, and `Missed` is told later. Watching is not counted.
+        """
+
+    def unwatch(self, chat_id: str) -> None:
+        """Hear no more of a chat's room."""
 
 
 class PresentUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +155,36 @@ class TypingEntry(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     chat_id: str
     started_at: int
+
+
+class Departure(msgspec.Struct, frozen=True, kw_only=True):
+    """A user whose last socket has gone; `number` is for `forget`."""
+
+    user_id: str
+    number: int
+
+
+class Vacancy(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's sockets on a dead node have left a room; `occupancy` is what it was after that."""
+
+    chat_id: str
+    user_id: str
+    username: str
+    occupancy: Occupancy
+
+
+class Reaped(msgspec.Struct, frozen=True, kw_only=True):
+    """What other nodes left behind, for the caller alone to tell.
+
+    `departures` are to be forgotten after the grace time, `returned` are present again though they were told
+    as gone, `typing` has ended, `restored` are rooms whose users are back after they were thought gone.
+    """
+
+    departures: list[Departure] = []
+    vacancies: list[Vacancy] = []
+    typing: list[TypingEntry] = []
+    returned: list[PresentUser] = []
+    restored: frozenset[str] = frozenset()
 
 
 class Registry(Protocol):
@@ -202,6 +255,13 @@ class Registry(Protocol):
 
     async def count_typing(self) -> int:
         """Return the number of distinct users typing, over all chats."""
+
+    async def reap(self, grace: float) -> Reaped:
+        """Clear away what dead nodes left, each thing once over all nodes.
+
+        A user who has been without sockets much longer than `grace` seconds while nobody called `forget`
+        has departed too. Must be called every second or so by every node.
+        """
 
 
 class Limiter(Protocol):

@@ -9,12 +9,15 @@ Messages are prepared once (`prepare_text`, `prepare_binary`) and sent to any nu
 """
 
 from hubbub.engineio import closing
+from hubbub.engineio.answering import MakeHttp
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.engine import Engine
 from hubbub.engineio.flusher import Burst, Flusher
+from hubbub.engineio.nodes import Nodes, Place
 from hubbub.engineio.packets import PacketError, Prepared, prepare_binary, prepare_text
 from hubbub.engineio.registry import Registry
+from hubbub.engineio.relay import Relay
 from hubbub.engineio.requests import Handshake
 from hubbub.engineio.session import Application, Session
 from hubbub.engineio.timers import Expiring, Timers
@@ -28,9 +31,13 @@ __all__ = [
     "Expiring",
     "Flusher",
     "Handshake",
+    "MakeHttp",
+    "Nodes",
     "PacketError",
+    "Place",
     "Prepared",
     "Registry",
+    "Relay",
     "Session",
     "Timers",
     "closing",

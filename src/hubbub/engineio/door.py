@@ -10,6 +10,7 @@ from time import monotonic
 from hubbub.engineio import refusals
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.handshake import check_upgrade
+from hubbub.engineio.nodes import Elsewhere, node_of
 from hubbub.engineio.origins import client_address, origin_allowed
 from hubbub.engineio.refusals import Refusal
 from hubbub.engineio.registry import Registry
@@ -48,7 +49,7 @@ class Door:
         self._paths = frozenset((path, path + "/"))
         self._tell_origins_from = 0.0
 
-    def enter(self, request: Request, transport: str) -> Admission | Refusal:
+    def enter(self, request: Request, transport: str) -> Admission | Elsewhere | Refusal:
         """Check a request that came by `transport`: path, origin, query, session and WebSocket handshake."""
         address = client_address(request, self._config)
         outcome = self.check_origin(request) or self._find(request, transport, address)
@@ -78,16 +79,25 @@ class Door:
         log.log(level, "a page of %r is refused (403): its origin is not in allowed_origins", origin)
         return False
 
-    def _find(self, request: Request, transport: str, address: str) -> Admission | Refusal:
+    def _find(self, request: Request, transport: str, address: str) -> Admission | Elsewhere | Refusal:
         query = _read_query(request, transport)
         if isinstance(query, Refusal):
             return query
         if "sid" in query:
             session = self._registry.get(query["sid"])
-            return refusals.UNKNOWN_SESSION if session is None else Admission(address, session)
+            if session is not None:
+                return Admission(address, session)
+            return self._elsewhere(request, query["sid"]) or refusals.UNKNOWN_SESSION
         if request.method != "GET":
             return refusals.BAD_METHOD
         return self._registry.check_room(address) or Admission(address, None)
+
+    def _elsewhere(self, request: Request, sid: str) -> Elsewhere | None:
+        """Whose session that may be, if another node's; what was passed on once is not again."""
+        own, node = self._registry.node, node_of(sid)
+        if own is None or request.relayed or not node or node == own:
+            return None
+        return Elsewhere(node)
 
 
 def _read_query(request: Request, transport: str) -> dict[str, str] | Refusal:

@@ -8,15 +8,18 @@ import asyncio
 from functools import partial
 from typing import cast
 
+from hubbub.engineio.answering import Answering, MakeHttp
 from hubbub.engineio.closing import SERVER_SHUTDOWN, CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door, RefusedListener
 from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.guard import GuardedHttp
+from hubbub.engineio.nodes import Nodes
 from hubbub.engineio.origins import client_address
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.polling import Polling, Receive, Scope, Send, read_scope
 from hubbub.engineio.registry import Registry
+from hubbub.engineio.relay import Relay
 from hubbub.engineio.session import Application
 from hubbub.engineio.timers import Timers
 from hubbub.engineio.websocket import WebSocket
@@ -31,18 +34,26 @@ class Engine:
 
     `refused(address, user_agent, why)` is called for each request that is turned away at the door. Run
     uvicorn with `proxy_headers=False`: the engine reads those headers itself, the same on both transports.
+    With `nodes`, requests for sessions of others are passed on to them; `answering` takes what they pass on.
     """
 
     def __init__(
-        self, config: EngineConfig, application: Application, refused: RefusedListener | None = None
+        self,
+        config: EngineConfig,
+        application: Application,
+        refused: RefusedListener | None = None,
+        nodes: Nodes | None = None,
     ) -> None:
         flusher = Flusher()
         self.timers = Timers(
             min(_LONGEST_TICK, min(config.ping_interval, config.ping_timeout) / _TICKS_PER_TIME)
         )
-        self.sessions = Registry(config, application, self.timers, flusher)
+        self.sessions = Registry(
+            config, application, self.timers, flusher, None if nodes is None else nodes.name
+        )
+        self.relay = None if nodes is None else Relay(nodes, config, self.timers)
         door = Door(config, self.sessions, refused)
-        self._parts = Parts(config, door, self.sessions, self.timers)
+        self._parts = Parts(config, door, self.sessions, self.timers, self.relay)
         self._polling = Polling(self._parts)
         self.flusher = flusher
         self.path = config.path
@@ -69,6 +80,10 @@ class Engine:
         """What makes the protocol of one HTTP connection, for `uvicorn.Config(http=engine.http)`."""
         return cast("type[asyncio.Protocol]", partial(GuardedHttp, self._parts.config, self.timers))
 
+    def answering(self, key: bytes, make_http: MakeHttp) -> asyncio.Protocol:
+        """The protocol of one connection of another node, for a listener of its own."""
+        return Answering(key, self.timers, make_http)
+
     def stop_accepting(self) -> None:
         """Refuse new sessions with 503 from now on; those that exist go on."""
         self.sessions.accepting = False
@@ -80,6 +95,8 @@ class Engine:
         cut off.
         """
         self.stop_accepting()
+        if self.relay is not None:
+            self.relay.close()
         for session in self.sessions:
             session.close(reason)
         try:

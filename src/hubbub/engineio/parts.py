@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door
 from hubbub.engineio.registry import Registry
+from hubbub.engineio.relay import Relay
 from hubbub.engineio.timers import Timers
 
 
@@ -16,3 +17,5 @@ class Parts:
     door: Door
     registry: Registry
     timers: Timers
+    # None where there are no other nodes.
+    relay: Relay | None = None

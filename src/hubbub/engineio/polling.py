@@ -15,6 +15,7 @@ from typing import cast
 from hubbub.engineio import closing, refusals
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.handshake import open_packet
+from hubbub.engineio.nodes import Elsewhere
 from hubbub.engineio.origins import cors_headers, preflight_headers
 from hubbub.engineio.packets import (
     CLOSE_PACKET,
@@ -175,10 +176,24 @@ class Polling:
         outcome = self._parts.door.enter(request, PollingWire.name)
         if isinstance(outcome, Refusal):
             await self._answer(request, send, outcome)
+        elif isinstance(outcome, Elsewhere):
+            await self._pass_on(request, outcome, scope, receive, send)
         elif outcome.session is None:
             await self._open(request, outcome.address, send)
         else:
             await self._answer(request, send, await self._exchange(request, outcome.session, receive))
+
+    async def _pass_on(
+        self, request: Request, elsewhere: Elsewhere, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        relay = self._parts.relay
+        assert relay is not None  # noqa: S101 - or the door knew of no other node
+        answer = await relay.exchange(elsewhere.node, scope, receive, request.peer)
+        if isinstance(answer, Refusal):
+            await self._answer(request, send, answer)
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     async def _open(self, request: Request, address: str, send: Send) -> None:
         wire = PollingWire(self._parts.config.max_payload)
@@ -299,6 +314,7 @@ def read_scope(scope: Scope) -> Request:
         headers=fold_headers(cast("list[tuple[bytes, bytes]]", scope["headers"])),
         peer=client[0] if client else "",
         secure=scope.get("scheme") == "https",
+        relayed="relayed" in cast("dict[str, object]", scope.get("state") or {}),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.flusher import Flusher
+from hubbub.engineio.nodes import sid_of
 from hubbub.engineio.refusals import STOPPING, TOO_MANY_SESSIONS, Refusal
 from hubbub.engineio.requests import Handshake, Request, join_headers
 from hubbub.engineio.session import Application, Session
@@ -39,7 +40,10 @@ class Registry:
         application: Application,
         timers: Timers,
         flusher: Flusher,
+        node: str | None = None,
     ) -> None:
+        # The name that the sessions' ids begin with, where there are other nodes.
+        self.node = node
         self.config = config
         self.application = application
         self.flusher = flusher
@@ -87,7 +91,9 @@ class Registry:
             raw_query=sys.intern(request.raw_query),  # thousands of clients ask the same
             raw_headers=join_headers(request.headers),
         )
-        session = Session(secrets.token_urlsafe(_SID_BYTES), handshake, self, wire, now)
+        secret = secrets.token_urlsafe(_SID_BYTES)
+        sid = secret if self.node is None else sid_of(self.node, secret)
+        session = Session(sid, handshake, self, wire, now)
         self._sessions[session.sid] = session
         self._per_address[address] += 1
         self._silent += 1

@@ -21,6 +21,8 @@ class Request:
     headers: Mapping[str, str]
     peer: str
     secure: bool = False
+    # Another node passed it on.
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,7 @@ from hubbub.engineio import closing
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.heartbeat import Beat, Heartbeat
-from hubbub.engineio.packets import (
-    CLOSE,
-    MESSAGE,
-    PING,
-    PING_PACKET,
-    PONG,
-    PacketError,
-    Prepared,
-    decode,
-)
+from hubbub.engineio.packets import CLOSE, MESSAGE, PING, PING_PACKET, PONG, PacketError, Prepared, decode
 from hubbub.engineio.requests import Handshake
 from hubbub.engineio.states import State, Upgrading
 from hubbub.engineio.wire import Wire

@@ -20,6 +20,7 @@ from hubbub.engineio import closing, upgrade
 from hubbub.engineio.closing import CloseReason
 from hubbub.engineio.frames import FrameReader, Incoming
 from hubbub.engineio.handshake import accept_upgrade, open_packet
+from hubbub.engineio.nodes import Elsewhere
 from hubbub.engineio.packets import PacketError, join_frames
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
@@ -61,6 +62,7 @@ class WebSocket(asyncio.Protocol):
         "_paused",
         "_phase",
         "_reader",
+        "_relayed",
         "_session",
         "_socket",
         "_transport",
@@ -73,6 +75,7 @@ class WebSocket(asyncio.Protocol):
         self, parts: Parts, config: Config, server_state: ServerState, app_state: dict[str, object]
     ) -> None:
         self._parts = parts
+        self._relayed = "relayed" in app_state
         # Typed by uvicorn as its own protocol classes only.
         self._connections = cast("set[object]", server_state.connections)
         self._reader: FrameReader | None = None
@@ -219,13 +222,21 @@ class WebSocket(asyncio.Protocol):
             self.abort()
         return None
 
+    def let_go(self) -> None:
+        """The connection is passed on to another node."""
+        self.connection_lost(None)
+
     # Handshake.
 
     def _shake_hands(self, head: bytes) -> None:
         request = self._read_head(head)
         outcome = self._parts.door.enter(request, self.name)
         if isinstance(outcome, Refusal):
-            self._refuse(outcome)
+            self.refuse(outcome)
+            return
+        if isinstance(outcome, Elsewhere):
+            assert self._parts.relay is not None  # noqa: S101 - or the door knew of no other node
+            self._parts.relay.join(outcome.node, head, self._transport, self)
             return
         session = outcome.session
         self._reader = FrameReader(self._parts.config.max_payload)
@@ -252,6 +263,7 @@ class WebSocket(asyncio.Protocol):
             headers=fold_headers(line.partition(b": ")[::2] for line in lines),
             peer=peer[0] if isinstance(peer, tuple) else "",
             secure=self._transport.get_extra_info("sslcontext") is not None,
+            relayed=self._relayed,
         )
 
     def _open(self, request: Request, address: str) -> None:
@@ -286,7 +298,8 @@ class WebSocket(asyncio.Protocol):
         self._find_socket()
         self._parts.timers.schedule(self, monotonic() + self._parts.config.upgrade_timeout)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer the upgrade request with no."""
         body = refusal.body
         head = [
             f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}".encode(),

@@ -96,6 +96,10 @@ class Clients:
         """Return the client of a socket."""
         return self._by_socket.get(socket_id)
 
+    def all(self) -> list[Client]:
+        """Return all clients."""
+        return list(self._by_socket.values())
+
     def of_user(self, user_id: str) -> Collection[Client]:
         """Return the clients of a user."""
         return self._by_user.get(user_id, {}).values()

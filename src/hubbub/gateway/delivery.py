@@ -16,7 +16,7 @@ from typing import Final
 
 from hubbub.chat.failures import translate
 from hubbub.chat.messages import Messages
-from hubbub.cluster.base import MessageNew, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.cluster.base import Bus, MessageNew, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
 from hubbub.gateway.announcing import Announcements
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
@@ -48,10 +48,11 @@ class LiveRoom:
 class Delivery:
     """The fan-out of one node, and the tasks that read what it missed."""
 
-    def __init__(self, server: Server, clients: Clients, messages: Messages, epoch: str) -> None:
+    def __init__(self, server: Server, clients: Clients, messages: Messages, bus: Bus, epoch: str) -> None:
         self._server = server
         self._clients = clients
         self._messages = messages
+        self._bus = bus
         self._announcements = Announcements(server)
         self._epoch = epoch
         self._rooms: dict[str, LiveRoom] = {}
@@ -160,7 +161,7 @@ class Delivery:
         room = self._rooms.get(chat_id)
         if room is None:
             room = self._rooms[chat_id] = LiveRoom()
-            room.opening = self._spawn(self._open(chat_id, room))
+            room.opening = self._spawn(self._open(chat_id, room, self._bus.watch(chat_id)))
         room.sockets.add(client.socket)
         try:
             if room.opening is not None:
@@ -203,6 +204,11 @@ class Delivery:
         room.holding.pop(socket, None)
         if not room.sockets and self._rooms.get(chat_id) is room:
             del self._rooms[chat_id]
+            self._bus.unwatch(chat_id)
+
+    def told(self) -> dict[str, int]:
+        """Return the newest `seq` that was told in each room of this node, where that is known."""
+        return {chat_id: room.seq for chat_id, room in self._rooms.items() if room.seq is not None}
 
     def live(self, client: Client) -> dict[str, int]:
         """Return the newest `seq` that was told to a socket in each of its rooms."""
@@ -215,8 +221,9 @@ class Delivery:
 
     # Reading what was missed.
 
-    async def _open(self, chat_id: str, room: LiveRoom) -> None:
-        """Find where a room begins. What the bus told meanwhile is parked."""
+    async def _open(self, chat_id: str, room: LiveRoom, heard: asyncio.Future[None]) -> None:
+        """Find where a room begins, once the bus is heard. What it told meanwhile is parked."""
+        await heard
         seq = await self._messages.last_seq(chat_id)
         room.opening = None
         room.seq = seq

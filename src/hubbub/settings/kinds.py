@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from hubbub.cluster import address
+
 T = TypeVar("T")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -22,6 +24,8 @@ LONGEST = 3650 * 86_400.0
 
 DURATION_TEXT = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 RATE_TEXT = re.compile(r"([0-9]{1,9})/(.+)")
+PASSWORD_IN_URL = re.compile(r"(://[^/:@\s]*:)\S*@")
+PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&]*")
 INTEGER_TEXT = re.compile(r"[0-9]{1,18}")
 
 
@@ -213,16 +217,43 @@ NETWORKS: Kind[tuple[Network, ...]] = Kind(
 )
 
 
+def is_postgres(url: str) -> bool:
+    """Whether the URL of a database names one on a PostgreSQL server."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
 def _parse_database(text: str) -> str | None:
-    if not text.startswith("sqlite:///") or text == "sqlite:///":
+    name = urlsplit(text).path.removeprefix("/")
+    if not name or not (text.startswith("sqlite:///") or is_postgres(text)):
         raise ValueError(text)
     return _parse_text(text)
 
 
+def without_passwords(text: str) -> str:
+    """A text with the passwords masked that stand in URLs."""
+    masked = PASSWORD_IN_URL.sub(r"\1********@", text)
+    return PASSWORD_PARAMETER.sub(r"\1********", masked)
+
+
 DATABASE: Kind[str | None] = Kind(
     "URL",
-    "the URL of an SQLite file, like sqlite:///relative.db or sqlite:////var/lib/hubbub/hubbub.db",
+    "the URL of an SQLite file, like sqlite:///relative.db or sqlite:////var/lib/hubbub/hubbub.db, "
+    "or of a PostgreSQL database, like postgresql://user:password@host/hubbub",
     _parse_database,
+    lambda url: without_passwords(url or ""),
+)
+
+
+def _parse_valkey(text: str) -> str | None:
+    address.parse(text)
+    return text
+
+
+VALKEY: Kind[str | None] = Kind(
+    "URL",
+    "the URL of a Valkey or Redis, like valkey://host:6379, rediss://user:password@host/1, "
+    "unix:///run/valkey.sock, redis+sentinel://host1,host2/master or redis+cluster://host1,host2",
+    _parse_valkey,
     lambda url: url or "",
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.settings.checks import check_together
-from hubbub.settings.kinds import SettingsError
+from hubbub.settings.kinds import SettingsError, without_passwords
 from hubbub.settings.table import ROWS, Row, Settings
 
 PREFIX = "HUBBUB_"
@@ -75,6 +75,7 @@ def read(name: str, text: str, source: str) -> tuple[Any, str]:
 
 def quoted(text: str) -> str:
     """A value as one short, harmless piece of a line."""
+    text = without_passwords(text)
     return json.dumps(text if len(text) <= 80 else text[:77] + "...")
 
 

@@ -37,6 +37,12 @@ class Settings:
         "127.0.0.1", kinds.TEXT, "Address to listen on; 0.0.0.0 or :: for every one of this machine"
     )
     port: int = row(3001, integer(0, 65535), "Port to listen on; 0 lets the system choose")
+    workers: int = row(1, integer(1, 256), "Processes that share the port; more than one needs valkey_url")
+    worker_port: int = row(
+        0,
+        integer(0, 65535),
+        "First of the ports that workers have of their own, for metrics; 0: the system chooses, on 127.0.0.1",
+    )
     drain_timeout: float = row(10.0, duration("1s"), "Longest time from SIGTERM to the exit")
     log_level: str = row(
         "info", kinds.choice("debug", "info", "warning", "error"), "Least severity that is logged"
@@ -47,6 +53,21 @@ class Settings:
     data_dir: Path = row(Path("data"), kinds.FOLDER, "Folder of the database and the token secret")
     database_url: str | None = row(
         None, kinds.DATABASE, "Database; `hubbub.db` in the data folder when not given"
+    )
+    valkey_url: str | None = row(
+        None,
+        kinds.VALKEY,
+        "Valkey or Redis that several nodes share; a node is alone when not given",
+        secret=True,
+    )
+
+    node_host: str | None = row(
+        None,
+        kinds.OPTIONAL_TEXT,
+        "Address at which other nodes reach this one; `host`, or the way to Valkey, tells it when not given",
+    )
+    node_port: int = row(
+        0, integer(0, 65535), "Port for other nodes alone, on the same address; 0 lets the system choose"
     )
 
     # Who may come in

@@ -8,7 +8,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
-from hubbub.engineio import CloseReason, Engine, Session, closing
+from hubbub.engineio import CloseReason, Engine, Nodes, Session, closing
 from hubbub.socketio.config import ServerConfig
 from hubbub.socketio.connection import Connection, Shared
 from hubbub.socketio.deadlines import Deadlines
@@ -60,7 +60,7 @@ class Server:
 
     `namespaces` maps names, `/` or `/chat` say, to their applications; any other is refused with "Invalid
     namespace". `refused` is called with the address, the user agent and the reason of each request that is
-    refused before it gets a session.
+    refused before it gets a session. `nodes` are the others that may have a request's session.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Server:
         config: ServerConfig,
         namespaces: Mapping[str, Namespace],
         refused: Callable[[str, str, str], None] | None = None,
+        nodes: Nodes | None = None,
     ) -> None:
         self._spaces: dict[str, Space] = {}
         self._tasks = Tasks()
@@ -80,7 +81,7 @@ class Server:
             entering=Deadlines(config.connect_timeout),
             assembling=Deadlines(config.attachment_timeout),
         )
-        self.engine = Engine(config.engine, Sessions(shared), refused)
+        self.engine = Engine(config.engine, Sessions(shared), refused, nodes)
         for name, application in namespaces.items():
             self._spaces[name] = Space(name, application, self.engine.flusher)
         # For uvicorn.Config: its application, `ws` and `http`.

@@ -6,9 +6,9 @@ It changes nothing and a server may go on meanwhile. Memory holds one chat's mem
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -72,21 +72,24 @@ def _look_through(raw: sqlite3.Connection, progress: Progress) -> Report:
         findings += chat.findings()
         messages += chat.count
         newest[chat.id] = chat.last_seq
-    findings += [*_totals(raw), *_sessions(raw, newest)]
+    findings += [*_totals(raw), *check_sessions(raw.execute(SESSIONS), newest)]
     return Report(len(newest), messages, findings)
 
 
 def _totals(raw: sqlite3.Connection) -> Iterator[str]:
-    users, *kept = raw.execute(COUNTERS).fetchone()
-    real = raw.execute(SUMS).fetchone()
-    expected = (raw.execute(USERS).fetchone()[0], *real)
-    names = ("users", "messages", "delivered receipts", "read receipts")
-    for name, total, count in zip(names, (users, *kept), expected, strict=True):
-        if total != count:
-            yield f"totals: {total} {name}, but there are {count}"
+    users = raw.execute(USERS).fetchone()[0]
+    yield from compare_totals(raw.execute(COUNTERS).fetchone(), (users, *raw.execute(SUMS).fetchone()))
     yield from _tail(raw)
     if not raw.execute(EPOCH).fetchone()[0]:
         yield "the name of this history, `epoch`, is missing"
+
+
+def compare_totals(kept: Iterable[int], real: Iterable[int]) -> Iterator[str]:
+    """Find totals that are not what there is: users, messages, delivered and read receipts."""
+    names = ("users", "messages", "delivered receipts", "read receipts")
+    for name, total, count in zip(names, kept, real, strict=True):
+        if total != count:
+            yield f"totals: {total} {name}, but there are {count}"
 
 
 def _tail(raw: sqlite3.Connection) -> Iterator[str]:
@@ -100,8 +103,9 @@ def _tail(raw: sqlite3.Connection) -> Iterator[str]:
         yield f"messages in the tail with the id or client id of another: {clashes}"
 
 
-def _sessions(raw: sqlite3.Connection, newest: dict[str, int]) -> Iterator[str]:
-    for user_id, text in raw.execute(SESSIONS):
+def check_sessions(rows: Iterable[Iterable[Any]], newest: dict[str, int]) -> Iterator[str]:
+    """Find recovery sessions (rows of `SESSIONS`) that are nowhere, or beyond a chat's newest message."""
+    for user_id, text in rows:
         try:
             positions = _positions.decode(text)
         except msgspec.MsgspecError:

@@ -1,8 +1,8 @@
 """One chat under audit: its log read once, against what the chat, its members and its receipts say of it."""
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from hubbub.store import ranges
 
@@ -65,7 +65,7 @@ class Kind:
 
 
 class ChatAudit:
-    """A chat as its row says it is. First `read` it, then ask for the `findings`."""
+    """A chat as its row says it is. First `read` it (or `begin` and `take`), then ask for the `findings`."""
 
     def __init__(
         self, id_: str, last_seq: int, last_activity: int, created_at: int, member_count: int
@@ -93,17 +93,21 @@ class ChatAudit:
 
     def read(self, raw: sqlite3.Connection) -> Iterator[int]:
         """Read everything about the chat; tells from time to time how many messages were read."""
-        for user_id, *facts in raw.execute(MEMBERS, (self.id,)):
-            self._members[user_id] = (facts[0], facts[1], facts[2])
-        for user_id, delivered, read in raw.execute(RECEIPTS, (self.id,)):
-            self._take_receipts(user_id, delivered, read)
-        for kind in self._kinds.values():
-            kind.complete()
+        self.begin(raw.execute(MEMBERS, (self.id,)), raw.execute(RECEIPTS, (self.id,)))
         for row in raw.execute(MESSAGES, (self.id,)):
-            self._take(*row)
+            self.take(*row)
             if self.count % _REPORT_EVERY == 0:
                 yield self.count
         yield self.count
+
+    def begin(self, members: Iterable[Iterable[Any]], receipts: Iterable[Iterable[Any]]) -> None:
+        """Take rows of `MEMBERS` and `RECEIPTS`; those of `MESSAGES` follow, in the order of `seq`."""
+        for user_id, joined_seq, sent, covered in members:
+            self._members[user_id] = (joined_seq, sent, covered)
+        for user_id, delivered, read in receipts:
+            self._take_receipts(user_id, delivered, read)
+        for kind in self._kinds.values():
+            kind.complete()
 
     def _take_receipts(self, user_id: str, delivered: str, read: str) -> None:
         confirmed = {}
@@ -117,7 +121,8 @@ class ChatAudit:
         if not ranges.covers(confirmed["delivered"], confirmed["read"]):
             self._found.append(f"user {user_id} has read messages that were not delivered")
 
-    def _take(self, seq: int, position: int, author: str, created_at: int, delivered: int, read: int) -> None:
+    def take(self, seq: int, position: int, author: str, created_at: int, delivered: int, read: int) -> None:
+        """Take the next message."""
         if seq != self._newest_seq + 1:
             self._missing.add(self._newest_seq + 1, seq - self._newest_seq - 1)
         if position <= self._position:

@@ -5,13 +5,14 @@
 - `seq` is given inside the append's transaction: dense from 1 in every chat, in commit order, never reused.
 - Membership is checked in the same transaction that appends: no message of a former member is ever stored.
 - Reads see everything committed before they began.
+- Several stores may write one database, if its implementation says so; what is promised holds among them all.
 - A store that cannot do its work now raises `StoreUnavailable`; trying again later is safe.
 
 Cancelling a caller never leaves a transaction half done.
 """
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from hubbub.store import records
@@ -25,7 +26,11 @@ class StoreError(Exception):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be used now (full, locked, gone); nothing was changed."""
+    """The database cannot be used now (full, locked, gone); nothing was changed.
+
+    One exception: where a connection broke amid a commit and the database stayed away, nobody knows whether
+    it was. Repeating a message under its `client_message_id` finds out.
+    """
 
 
 class StoreUnusable(StoreError):
@@ -156,10 +161,17 @@ class Chats(Protocol):
 class Log(Protocol):
     """The numbered log of every chat, and its receipts."""
 
+    def orders_all_chats(self) -> bool:
+        """Whether `position` is the commit order over all chats, and not only within each.
+
+        It is with one writer. With several, a smaller one may be committed, or told, after a larger one.
+        """
+
     def append(self, message: records.NewMessage) -> "Future[records.Appended]":
         """Append a message; the future is done after the commit, in the order of `seq`.
 
-        Futures of one batch complete in one turn of the loop, in commit order. The future fails with
+        Futures of one batch complete in one turn of the loop, in commit order; those of one author complete
+        in the order of the calls. The future fails with
         `NotMember`, `ChatArchived`, `Conflict` (the `client_message_id` was used for another content or
         type), `Unstorable` or `StoreUnavailable`. A repeated `client_message_id` is answered in an archived
         chat too, but only to a member. A future that its caller cancels does not take the message back.
@@ -228,6 +240,12 @@ class Store(Users, Chats, Log, Sessions, Protocol):
 
     async def epoch(self) -> str:
         """Return the name of this history; it changes only when stored messages were lost or replaced."""
+
+    def on_new_epoch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called with the new epoch when the history is replaced while the store is open.
+
+        What is remembered of numbers and positions means nothing from then on.
+        """
 
     async def check(self) -> None:
         """Do a small read and a small durable write; for readiness and health.

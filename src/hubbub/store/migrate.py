@@ -5,6 +5,7 @@ migrated is refused with `StoreUnusable`, since its tables may mean something el
 """
 
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 from alembic.config import Config
@@ -50,22 +51,52 @@ def migrate(connection: Connection) -> bool:
     head = head_revision()
     if current == head:
         return False
-    if current is not None and not is_known(current):
-        raise StoreUnusable(
-            f"the database was made by a newer hubbub (revision {current}; this one knows up to {head}): "
-            "start that version, or restore a backup made by this one"
-        )
-
-    def upgrade(revision: str, _context: MigrationContext) -> list[RevisionStep]:
-        return _script()._upgrade_revs(head, revision)  # noqa: SLF001 as Alembic's own commands do; it has no other name
-
-    with EnvironmentContext(Config(), _script(), fn=upgrade, destination_rev=head) as environment:
+    check_known(current)
+    with EnvironmentContext(Config(), _script(), fn=_upgrade, destination_rev=head) as environment:
         environment.configure(
             connection, target_metadata=metadata, transactional_ddl=True, render_as_batch=True
         )
         with environment.begin_transaction():
             environment.run_migrations()
     return True
+
+
+def statements(url: str, current: str | None) -> str:
+    """Return what brings a database from a revision (None: an empty one) to the head, as one SQL script.
+
+    For a database whose driver Alembic cannot use: `url` names the dialect. Begins and commits its own
+    transaction. Raises `StoreUnusable` as `migrate` does.
+    """
+    check_known(current)
+    written = StringIO()
+    options = {"fn": _upgrade, "as_sql": True, "starting_rev": current, "destination_rev": head_revision()}
+    with EnvironmentContext(Config(), _script(), **options) as environment:
+        environment.configure(
+            url=url,
+            dialect_opts={"paramstyle": "named"},
+            target_metadata=metadata,
+            literal_binds=True,
+            transactional_ddl=True,
+            output_buffer=written,
+        )
+        with environment.begin_transaction():
+            environment.run_migrations()
+    return written.getvalue()
+
+
+def _upgrade(revision: str, _context: MigrationContext) -> list[RevisionStep]:
+    # As Alembic's own commands do; it has no other name.
+    return _script()._upgrade_revs(head_revision(), revision)  # noqa: SLF001
+
+
+def check_known(current: str | None) -> None:
+    """Raise `StoreUnusable` for a database that a newer program has made."""
+    if current is not None and not is_known(current):
+        raise StoreUnusable(
+            f"the database was made by a newer hubbub (revision {current}; "
+            f"this one knows up to {head_revision()}): "
+            "start that version, or restore a backup made by this one"
+        )
 
 
 def is_known(revision: str) -> bool:

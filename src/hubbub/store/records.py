@@ -1,12 +1,19 @@
 """What the store keeps, as plain records. Times are Unix milliseconds."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 VOID: Final = -1
 """A session's position in a chat whose history is another one since: a backup was put back."""
+
+
+class Fields(Protocol):
+    """A row of a database, whichever driver has read it."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return a column's value."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +66,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message of a chat's log.
 
-    `seq` numbers the chat's messages 1, 2, 3, … in commit order. `position` orders the messages of all chats
-    in commit order too; it grows, but may have gaps.
+    `seq` numbers the chat's messages 1, 2, 3, … in commit order. `position` names the message among those of
+    all chats; it grows with `seq` in every chat, but may have gaps. Over all chats it is the commit order if
+    the store `orders_all_chats`, and about that otherwise.
     """
 
     id: str

@@ -6,6 +6,9 @@ Times are Unix milliseconds. Ids are text. Who may not be mistaken for whom is s
 - `(chat_id, user_id, client_message_id)` is unique for ever: the memory that makes sending again safe;
 - user names and emails bind only users with a password, since foreign tokens decide their own. The `_key`
   columns hold them with letter case folded, for all languages alike.
+
+PostgreSQL compares text as SQLite does, byte by byte (collation "C"): the order of pages is the same, and no
+update of the system's collations can spoil an index.
 """
 
 from typing import Final
@@ -27,15 +30,18 @@ from sqlalchemy import (
 
 metadata: Final = MetaData()
 
+_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
 meta: Final = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", _TEXT, primary_key=True),
+    Column("value", _TEXT, nullable=False),
     sqlite_with_rowid=False,
 )
 
-# One row, id 1: totals that nobody has to count.
+# Totals that nobody has to count: the sums over the rows. SQLite has one, PostgreSQL several, so that writers
+# seldom wait for each other.
 counters: Final = Table(
     "counters",
     metadata,
@@ -49,16 +55,16 @@ counters: Final = Table(
 users: Final = Table(
     "users",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("username", Text, nullable=False),
-    Column("username_key", Text, nullable=False),
-    Column("email", Text),
-    Column("email_key", Text),
-    Column("role", Text, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("username", _TEXT, nullable=False),
+    Column("username_key", _TEXT, nullable=False),
+    Column("email", _TEXT),
+    Column("email_key", _TEXT),
+    Column("role", _TEXT, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("last_seen", BigInteger),
-    Column("password_hash", Text),
+    Column("password_hash", _TEXT),
 )
 Index("users_by_username", users.c.username, users.c.id)
 Index("users_by_name", users.c.username_key)
@@ -76,7 +82,7 @@ refresh_tokens: Final = Table(
     "refresh_tokens",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("user_id", _TEXT, ForeignKey("users.id"), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("refresh_tokens_expiry", "expires_at"),
 )
@@ -84,11 +90,11 @@ refresh_tokens: Final = Table(
 chats: Final = Table(
     "chats",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("description", Text),
+    Column("id", _TEXT, primary_key=True),
+    Column("name", _TEXT, nullable=False),
+    Column("description", _TEXT),
     Column("is_public", Boolean, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("created_by", _TEXT, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("archived_at", BigInteger),
     Column("last_seq", BigInteger, nullable=False),
@@ -103,9 +109,9 @@ chats: Final = Table(
 members: Final = Table(
     "members",
     metadata,
-    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
-    Column("role", Text, nullable=False),
+    Column("chat_id", _TEXT, ForeignKey("chats.id"), nullable=False),
+    Column("user_id", _TEXT, ForeignKey("users.id"), nullable=False),
+    Column("role", _TEXT, nullable=False),
     Column("joined_at", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
     Column("sent_count", BigInteger, nullable=False),
@@ -119,14 +125,14 @@ messages: Final = Table(
     "messages",
     metadata,
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False),
-    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
+    Column("id", _TEXT, nullable=False),
+    Column("chat_id", _TEXT, ForeignKey("chats.id"), nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("user_id", Text, nullable=False),
-    Column("username", Text, nullable=False),
-    Column("content", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("client_message_id", Text),
+    Column("user_id", _TEXT, nullable=False),
+    Column("username", _TEXT, nullable=False),
+    Column("content", _TEXT, nullable=False),
+    Column("type", _TEXT, nullable=False),
+    Column("client_message_id", _TEXT),
     Column("created_at", BigInteger, nullable=False),
     Column("delivered_count", BigInteger, nullable=False, server_default="0"),
     Column("read_count", BigInteger, nullable=False, server_default="0"),
@@ -171,10 +177,10 @@ tail: Final = Table(
 receipts: Final = Table(
     "receipts",
     metadata,
-    Column("chat_id", Text, ForeignKey("chats.id"), nullable=False),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
-    Column("delivered", Text, nullable=False),
-    Column("read", Text, nullable=False),
+    Column("chat_id", _TEXT, ForeignKey("chats.id"), nullable=False),
+    Column("user_id", _TEXT, ForeignKey("users.id"), nullable=False),
+    Column("delivered", _TEXT, nullable=False),
+    Column("read", _TEXT, nullable=False),
     PrimaryKeyConstraint("chat_id", "user_id"),
     sqlite_with_rowid=False,
 )
@@ -183,13 +189,13 @@ receipts: Final = Table(
 sessions: Final = Table(
     "sessions",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
-    Column("socket_id", Text, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("user_id", _TEXT, ForeignKey("users.id"), nullable=False),
+    Column("socket_id", _TEXT, nullable=False),
     Column("token_hash", LargeBinary),
     Column("spent_hash", LargeBinary),
     Column("pid_hash", LargeBinary),
-    Column("positions", Text, nullable=False),
+    Column("positions", _TEXT, nullable=False),
     Column("connected_at", BigInteger, nullable=False),
     Column("last_activity", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),

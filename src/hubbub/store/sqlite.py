@@ -75,6 +75,9 @@ class SqliteStore:
         """Return the name of this history."""
         return self._epoch
 
+    def on_new_epoch(self, tell: Callable[[str], None]) -> None:
+        """Nobody replaces the file while this store has it: `tell` is never called."""
+
     async def check(self) -> None:
         """Do a small read and a small durable write, and see that no other has failed a moment ago."""
         await self._read(history.read_epoch)
@@ -187,6 +190,10 @@ class SqliteStore:
     async def chat_ids_of(self, user_id: str) -> list[str]:
         """Return the ids of all chats that a user is a member of."""
         return await self._read(lambda c: chats.chat_ids(c, user_id))
+
+    def orders_all_chats(self) -> bool:
+        """There is one writer, so `position` is the commit order."""
+        return True
 
     def append(self, message: records.NewMessage) -> "asyncio.Future[records.Appended]":
         """Append a message; the future is done after the commit, in the order of `seq`."""

@@ -6,6 +6,7 @@ Only when a subscriber publishes in turn does its telling wait, until the one be
 everybody: all subscribers see everything in one order.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,15 @@ class LocalBus:
         while waiting:
             self._deliver(waiting.popleft())
         self._delivering = False
+
+    def watch(self, chat_id: str) -> asyncio.Future[None]:
+        """There are no other nodes: everything is heard."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def unwatch(self, chat_id: str) -> None:
+        """There are no other nodes."""
 
     def _deliver(self, telling: Telling) -> None:
         for deliver in self._subscribers:

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
 
-from hubbub.cluster.base import Connection, Occupancy, PresentUser, StatusCounts, TypingEntry
+from hubbub.cluster.base import Connection, Occupancy, PresentUser, Reaped, StatusCounts, TypingEntry
 
 ONLINE: Final = "online"
 """The status that a user comes with."""
@@ -126,6 +126,10 @@ class LocalRegistry:
 
     async def set_status(self, user_id: str, status: str) -> str | None:
         """Set a present user's status; return the one before, or None when the user is not present."""
+        return self.note_status(user_id, status)
+
+    def note_status(self, user_id: str, status: str) -> str | None:
+        """Do what `set_status` does."""
         user = self._users.get(user_id)
         if user is None:
             return None
@@ -227,6 +231,50 @@ class LocalRegistry:
     async def count_typing(self) -> int:
         """Return the number of distinct users typing, over all chats."""
         return len(self._typists)
+
+    async def reap(self, grace: float) -> Reaped:
+        """There are no other nodes."""
+        return Reaped()
+
+    # What a registry over several nodes needs to know of this one.
+
+    def has_socket(self, socket_id: str) -> bool:
+        """Whether a socket is connected."""
+        return socket_id in self._rooms_of
+
+    def has_user(self, user_id: str) -> bool:
+        """Whether a user is present."""
+        return user_id in self._users
+
+    def connected_user(self, user_id: str) -> PresentUser | None:
+        """Return a user who has a socket now."""
+        user = self._users.get(user_id)
+        return user.told() if user is not None and user.sockets else None
+
+    def connected_users(self) -> list[PresentUser]:
+        """Return all users who have a socket now."""
+        return [user.told() for user in self._users.values() if user.sockets]
+
+    def devices(self, chat_id: str, user_id: str) -> int:
+        """Return how many sockets a user has in a room."""
+        room = self._rooms.get(chat_id)
+        return 0 if room is None else room.devices.get(user_id, 0)
+
+    def has_room(self, chat_id: str) -> bool:
+        """Whether anybody is in a room."""
+        return chat_id in self._rooms
+
+    def places(self) -> list[tuple[str, str]]:
+        """Return every pair of a room and a user in it."""
+        return [(chat_id, user_id) for chat_id, room in self._rooms.items() for user_id in room.order]
+
+    def rooms_of(self, socket_id: str) -> list[str]:
+        """Return the rooms that a socket is in."""
+        return list(self._rooms_of.get(socket_id) or ())
+
+    def all_typing(self) -> list[TypingEntry]:
+        """Return who is typing, in whichever chat."""
+        return [entry for entries in self._typing.values() for entry in entries.values()]
 
     def _told(self, user_ids: Iterable[str]) -> list[PresentUser]:
         users = self._users

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from hubbub.store import ranges, records
@@ -60,11 +60,12 @@ MEMBER_IDS: Final = select(members.c.user_id).where(members.c.chat_id == bindpar
 CHAT_IDS: Final = select(members.c.chat_id).where(members.c.user_id == bindparam("user_id"))
 
 
-def _chat(row: RowMapping) -> records.Chat:
-    return records.Chat(**{field.name: row[field] for field in CHAT})
+def chat_of(row: records.Fields) -> records.Chat:
+    """A row with the columns `CHAT`."""
+    return records.Chat(**{field.name: row[field.name] for field in CHAT})
 
 
-def _unread(last_seq: int, joined_seq: int, row: RowMapping) -> int:
+def _unread(last_seq: int, joined_seq: int, row: records.Fields) -> int:
     """Messages since joining that are neither the member's own nor read."""
     read = ranges.count(ranges.parse(row["read"] or ""), joined_seq, last_seq)
     own: int = row["sent_count"] - row["covered_count"]
@@ -90,15 +91,18 @@ def _insert_member(connection: Connection, member: records.Member) -> None:
 def find_chat(connection: Connection, chat_id: str) -> records.Chat | None:
     """Return a chat."""
     row = connection.execute(CHAT_BY_ID, {"chat_id": chat_id}).mappings().first()
-    return None if row is None else _chat(row)
+    return None if row is None else chat_of(row)
 
 
 def view_chat(connection: Connection, chat_id: str, user_id: str) -> records.ChatView | None:
     """Return a chat as a user sees it."""
     row = connection.execute(CHAT_FOR, {"chat_id": chat_id, "user_id": user_id}).mappings().first()
-    if row is None:
-        return None
-    chat = _chat(row)
+    return None if row is None else view_of(row)
+
+
+def view_of(row: records.Fields) -> records.ChatView:
+    """A row of `CHAT_FOR`."""
+    chat = chat_of(row)
     if row["member_user_id"] is None:
         return records.ChatView(chat=chat, member=None, unread=0)
     member = records.Member(**{field.name: row[f"member_{field.name}"] for field in MEMBER})
@@ -119,11 +123,12 @@ def list_chats(
     positions = {"positions": [row["last_position"] for row in rows]}
     found = connection.execute(AT_POSITIONS, positions).mappings()
     last = {row["position"]: records.Message(**row) for row in found}
-    return [_chat_row(row, last.get(row["last_position"])) for row in rows]
+    return [chat_row_of(row, last.get(row["last_position"])) for row in rows]
 
 
-def _chat_row(row: RowMapping, last_message: records.Message | None) -> records.ChatRow:
-    chat = _chat(row)
+def chat_row_of(row: records.Fields, last_message: records.Message | None) -> records.ChatRow:
+    """A row of `CHATS_OF`, and the message at its `last_position`."""
+    chat = chat_of(row)
     unread = _unread(chat.last_seq, row["joined_seq"], row)
     return records.ChatRow(chat=chat, unread=unread, last_message=last_message)
 
@@ -136,7 +141,7 @@ def list_all_chats(connection: Connection, limit: int, before: Cursor | None) ->
     else:
         values |= {"last_activity": before[0], "last_id": before[1]}
         rows = connection.execute(ALL_CHATS_BEFORE, values).mappings()
-    return [_chat(row) for row in rows]
+    return [chat_of(row) for row in rows]
 
 
 def update_chat(

@@ -1,23 +1,20 @@
 """Receipts: the hot path of a confirmation, on SQLite.
 
 One call records all confirmations of a batch, in the manner of `append`: it reads in three statements,
-decides in memory and writes in five. A message may still be in the tail of the log (tail.py).
-
-Own messages are never confirmed, and would cut the ranges of somebody who takes part in a conversation into
-pieces without number. So a short gap that holds nothing but own messages is covered: its numbers join the
-set, and `covered_count` remembers how many, since `sent_count` counts them too.
+decides in memory (confirming.py) and writes in five. A message may still be in the tail of the log (tail.py).
 """
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from hubbub.store import ranges
-from hubbub.store.base import MessageMissing, NotMember, StoreError
+from hubbub.store.base import StoreError
 from hubbub.store.bulk import Bulk
+from hubbub.store.confirming import Confirmable, Confirmed, Confirming, Pair
 from hubbub.store.records import Confirmation, Receipt
 
 MEMBERSHIPS: Final = Bulk(
@@ -92,148 +89,49 @@ COVER: Final = Bulk(
 )
 COUNT_ALL: Final = "UPDATE counters SET delivered = delivered + ?, read = read + ? WHERE id = 1"
 
-LONGEST_GAP: Final = 64
-"""Most own messages in a row that are covered; a confirmation must not read a whole chat."""
-
-Pair: TypeAlias = tuple[str, str]
-
 _memberships = msgspec.json.Decoder(list[tuple[int, int, str | None, str | None]])
+_messages = msgspec.json.Decoder(list[Confirmable])
 _owned = msgspec.json.Decoder(list[int])
-
-
-class _Message(msgspec.Struct, array_like=True):
-    position: int
-    id: str
-    chat_id: str
-    seq: int
-    user_id: str
-    delivered: int
-    read: int
-    confirmed_at: int | None = None
-
-
-class _Confirmed(msgspec.Struct):
-    """What a member has confirmed in a chat; `new` is what this batch adds, `covered` counts own messages."""
-
-    joined_seq: int
-    delivered: ranges.Ranges
-    read: ranges.Ranges
-    new: list[int]
-    covered: int = 0
-
-    def cover(self, own: range) -> None:
-        """Let own messages join the sets that have confirmed ones right behind them."""
-        if ranges.contains(self.delivered, own.stop):
-            ranges.insert_all(self.delivered, own)
-        if ranges.contains(self.read, own.stop):
-            read = ranges.insert_all(self.read, own)
-            self.covered += sum(seq > self.joined_seq for seq in read)
-
-
-_messages = msgspec.json.Decoder(list[_Message])
 
 
 def confirm(connection: Connection, batch: Sequence[Confirmation]) -> list[list[Receipt] | StoreError]:
     """Record confirmations in their order; answer each with the receipts that are new."""
     cursor = connection.connection.cursor()
     try:
-        plan = _Plan(cursor, batch)
-        outcomes = [plan.record(confirmation) for confirmation in batch]
-        plan.write()
+        confirming = Confirming(_members(cursor, batch), _confirmable(cursor, batch))
+        outcomes = [confirming.record(confirmation) for confirmation in batch]
+        if confirming.delivered or confirming.read:
+            _write(cursor, confirming)
         return outcomes
     finally:
         cursor.close()
 
 
-class _Plan:
-    """What one batch knows and what it will write."""
-
-    def __init__(self, cursor: DBAPICursor, batch: Sequence[Confirmation]) -> None:
-        self._cursor = cursor
-        self._members: dict[Pair, _Confirmed] = {}
-        self._load_members(list({(c.chat_id, c.user_id): None for c in batch}))
-        ids = list({id_: None for c in batch for id_ in c.message_ids})
-        answers = MESSAGES.ask(cursor, [(id_,) for id_ in ids])
-        self._messages = {message.id: message for answer in answers for message in _messages.decode(answer)}
-        self._delivered = 0
-        self._read = 0
-
-    def _load_members(self, pairs: list[Pair]) -> None:
-        rows = [(index, *pair) for index, pair in enumerate(pairs)]
-        for answer in MEMBERSHIPS.ask(self._cursor, rows):
-            for index, joined_seq, delivered, read in _memberships.decode(answer):
-                self._members[pairs[index]] = _Confirmed(
-                    joined_seq, ranges.parse(delivered or ""), ranges.parse(read or ""), []
-                )
-
-    def record(self, confirmation: Confirmation) -> list[Receipt] | StoreError:
-        """Record one confirmation in memory."""
-        confirmed = self._members.get((confirmation.chat_id, confirmation.user_id))
-        if confirmed is None:
-            return NotMember(f"user {confirmation.user_id} is no member of chat {confirmation.chat_id}")
-        found = [self._messages.get(id_) for id_ in confirmation.message_ids]
-        messages = [m for m in found if m is not None and m.chat_id == confirmation.chat_id]
-        if len(messages) < len(found):
-            return MessageMissing(f"not all messages are in chat {confirmation.chat_id}")
-        return [
-            _receipt(message)
-            for message in messages
-            if message.user_id != confirmation.user_id and self._mark(confirmed, message, confirmation)
-        ]
-
-    def _mark(self, confirmed: _Confirmed, message: _Message, confirmation: Confirmation) -> bool:
-        """Put a message into the member's sets; True when that is what the confirmation is about."""
-        delivered = ranges.insert(confirmed.delivered, message.seq)
-        read = confirmation.kind == "read" and ranges.insert(confirmed.read, message.seq)
-        if not (delivered or read):
-            return False
-        confirmed.new.append(message.seq)
-        message.confirmed_at = confirmation.now
-        message.delivered += delivered
-        message.read += read
-        self._delivered += delivered
-        self._read += read
-        return True
-
-    def write(self) -> None:
-        """Write what was recorded."""
-        if not (self._delivered or self._read):
-            return
-        changed = [m for m in self._messages.values() if m.confirmed_at is not None]
-        counts = [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed]
-        COUNT.run(self._cursor, counts)
-        COUNT_IN_TAIL.run(self._cursor, counts)
-        members = {pair: confirmed for pair, confirmed in self._members.items() if confirmed.new}
-        self._cover(members)
-        SAVE.run(
-            self._cursor,
-            [(*pair, ranges.dump(m.delivered), ranges.dump(m.read)) for pair, m in members.items()],
-        )
-        COVER.run(self._cursor, [(*pair, m.covered) for pair, m in members.items() if m.covered])
-        self._cursor.execute(COUNT_ALL, (self._delivered, self._read))
-
-    def _cover(self, members: dict[Pair, _Confirmed]) -> None:
-        """Let own messages join the sets where they alone keep two ranges apart."""
-        gaps = list(
-            {
-                (*pair, *gap)
-                for pair, member in members.items()
-                for confirmed in (member.delivered, member.read)
-                for seq in member.new
-                for gap in ranges.gaps(confirmed, seq, LONGEST_GAP)
-            }
-        )
-        for answer in OWN.ask(self._cursor, [(index, *gap) for index, gap in enumerate(gaps)]):
-            for index in _owned.decode(answer):
-                chat_id, user_id, first, last = gaps[index]
-                members[chat_id, user_id].cover(range(first, last + 1))
+def _members(cursor: DBAPICursor, batch: Sequence[Confirmation]) -> dict[Pair, Confirmed]:
+    pairs = list({(c.chat_id, c.user_id): None for c in batch})
+    rows = [(index, *pair) for index, pair in enumerate(pairs)]
+    return {
+        pairs[index]: Confirmed.stored(joined_seq, delivered, read)
+        for answer in MEMBERSHIPS.ask(cursor, rows)
+        for index, joined_seq, delivered, read in _memberships.decode(answer)
+    }
 
 
-def _receipt(message: _Message) -> Receipt:
-    return Receipt(
-        message_id=message.id,
-        seq=message.seq,
-        sender_id=message.user_id,
-        delivered_count=message.delivered,
-        read_count=message.read,
-    )
+def _confirmable(cursor: DBAPICursor, batch: Sequence[Confirmation]) -> dict[str, Confirmable]:
+    ids = {id_: None for c in batch for id_ in c.message_ids}
+    answers = MESSAGES.ask(cursor, [(id_,) for id_ in ids])
+    return {message.id: message for answer in answers for message in _messages.decode(answer)}
+
+
+def _write(cursor: DBAPICursor, confirming: Confirming) -> None:
+    changed = confirming.changed
+    counts = [(m.position, m.delivered, m.read, m.confirmed_at) for m in changed]
+    COUNT.run(cursor, counts)
+    COUNT_IN_TAIL.run(cursor, counts)
+    gaps = confirming.gaps()
+    for answer in OWN.ask(cursor, [(index, *gap) for index, gap in enumerate(gaps)]):
+        confirming.cover(gaps[index] for index in _owned.decode(answer))
+    members = confirming.grown.items()
+    SAVE.run(cursor, [(*pair, ranges.dump(m.delivered), ranges.dump(m.read)) for pair, m in members])
+    COVER.run(cursor, [(*pair, m.covered) for pair, m in members if m.covered])
+    cursor.execute(COUNT_ALL, (confirming.delivered, confirming.read))

@@ -1,7 +1,7 @@
 """Reading the log and its receipts."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -37,7 +37,8 @@ FARTHEST: Final = 2**63 - 1
 """The largest number a column holds; no `seq` or `position` comes near it."""
 
 
-def _within(number: int) -> int:
+def within(number: int) -> int:
+    """Bring a cursor into the numbers that a column holds."""
     return max(-1, min(number, FARTHEST))
 
 
@@ -48,8 +49,8 @@ def read(
     after, before = window
     values = {
         "chat_id": chat_id,
-        "after": _within(after),
-        "before": FARTHEST if before is None else _within(before),
+        "after": within(after),
+        "before": FARTHEST if before is None else within(before),
         "limit": limit,
     }
     rows = connection.execute(NEWEST if newest else OLDEST, values)
@@ -76,9 +77,14 @@ def last_position(connection: Connection) -> int:
 
 def delivery_status(connection: Connection, message: records.Message) -> records.DeliveryStatus:
     """Return who has received and read a message, by user id."""
-    delivered_to, read_by, updated_at = [], [], None
     values = {"chat_id": message.chat_id, "position": message.position}
-    for user_id, delivered, read_, receipted_at in connection.execute(RECEIPTS, values):
+    return status_of(message, connection.execute(RECEIPTS, values))
+
+
+def status_of(message: records.Message, rows: Iterable[Iterable[Any]]) -> records.DeliveryStatus:
+    """What rows of `RECEIPTS` say of a message."""
+    delivered_to, read_by, updated_at = [], [], None
+    for user_id, delivered, read_, receipted_at in rows:
         updated_at = receipted_at
         if user_id == message.user_id:
             continue

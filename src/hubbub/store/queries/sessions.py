@@ -1,7 +1,7 @@
 """Recovery sessions."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, select
@@ -78,27 +78,33 @@ def _row(session: records.RecoverySession) -> Row:
         session.token_hash,
         session.spent_hash,
         session.pid_hash,
-        msgspec.json.encode(session.positions).decode(),
+        positions_text(session),
         session.connected_at,
         session.last_activity,
         session.expires_at,
     )
 
 
-def _session(row: RowMapping) -> records.RecoverySession:
+def positions_text(session: records.RecoverySession) -> str:
+    """A session's positions as they are stored."""
+    return msgspec.json.encode(session.positions).decode()
+
+
+def session_of(row: RowMapping | Mapping[str, Any]) -> records.RecoverySession:
+    """A row with the columns `FIELDS`."""
     return records.RecoverySession(**{**row, "positions": _positions.decode(row["positions"])})
 
 
 def find(connection: Connection, session_id: str, now: int) -> records.RecoverySession | None:
     """Return an unexpired session."""
     row = connection.execute(BY_ID, {"id": session_id, "now": now}).mappings().first()
-    return None if row is None else _session(row)
+    return None if row is None else session_of(row)
 
 
 def find_by_pid(connection: Connection, pid_hash: bytes, now: int) -> records.RecoverySession | None:
     """Return the unexpired session whose private id has this hash."""
     row = connection.execute(BY_PID, {"hash": pid_hash, "now": now}).mappings().first()
-    return None if row is None else _session(row)
+    return None if row is None else session_of(row)
 
 
 def delete_session(connection: Connection, session_id: str) -> None:

@@ -20,7 +20,7 @@ NAMED: Final = select(users.c.id).where(users.c.username_key == bindparam("key")
 BY_EMAIL: Final = _LOGIN.where(users.c.email_key == bindparam("key"))
 
 
-def _names(user: records.User) -> dict[str, str | None]:
+def names_of(user: records.User) -> dict[str, str | None]:
     """The names of a user as columns, with letter case folded for the unique ones."""
     return {
         "username": user.username,
@@ -42,7 +42,7 @@ def _user(row: RowMapping) -> records.User:
 
 def row_of(user: records.User) -> Row:
     """A user as a row, in the order of the table's columns up to the password."""
-    names = _names(user)
+    names = names_of(user)
     return (
         user.id,
         *(names[column] for column in NAMES),
@@ -59,7 +59,7 @@ def create_user(connection: Connection, user: records.User, password_hash: str |
         raise Conflict("username")
     row = {field: getattr(user, field) for field in user.__struct_fields__}
     try:
-        connection.execute(insert(users).values({**row, **_names(user), "password_hash": password_hash}))
+        connection.execute(insert(users).values({**row, **names_of(user), "password_hash": password_hash}))
     except IntegrityError as error:
         raise _taken(error) from error
     connection.execute(update(counters).values(users=counters.c.users + 1))
@@ -88,7 +88,7 @@ def take_over(connection: Connection, user: records.User, stored: dict[str, reco
     after = msgspec.structs.replace(before, username=user.username, email=user.email, role=user.role)
     try:
         with connection.begin_nested():
-            connection.execute(change.values(**_names(user), role=user.role))
+            connection.execute(change.values(**names_of(user), role=user.role))
     except IntegrityError:
         after = msgspec.structs.replace(before, role=user.role)
         connection.execute(change.values(role=user.role))

@@ -11,6 +11,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 REGISTERED = sa.text("password_hash IS NOT NULL")
 HAS_CLIENT_ID = sa.text("client_message_id IS NOT NULL")
 
@@ -24,8 +25,8 @@ def upgrade() -> None:
     _make_sessions()
     meta = op.create_table(
         "meta",
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("name", TEXT, primary_key=True),
+        sa.Column("value", TEXT, nullable=False),
         sqlite_with_rowid=False,
     )
     op.bulk_insert(meta, [{"name": "epoch", "value": secrets.token_hex(16)}])
@@ -43,16 +44,16 @@ def upgrade() -> None:
 def _make_people() -> None:
     op.create_table(
         "users",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("username", sa.Text, nullable=False),
-        sa.Column("username_key", sa.Text, nullable=False),
-        sa.Column("email", sa.Text),
-        sa.Column("email_key", sa.Text),
-        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("username", TEXT, nullable=False),
+        sa.Column("username_key", TEXT, nullable=False),
+        sa.Column("email", TEXT),
+        sa.Column("email_key", TEXT),
+        sa.Column("role", TEXT, nullable=False),
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("last_seen", sa.BigInteger),
-        sa.Column("password_hash", sa.Text),
+        sa.Column("password_hash", TEXT),
     )
     op.create_index("users_by_username", "users", ["username", "id"])
     for name in ("username", "email"):
@@ -67,7 +68,7 @@ def _make_people() -> None:
     op.create_table(
         "refresh_tokens",
         sa.Column("token_hash", sa.LargeBinary, primary_key=True),
-        sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), nullable=False),
+        sa.Column("user_id", TEXT, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
     op.create_index("refresh_tokens_expiry", "refresh_tokens", ["expires_at"])
@@ -76,11 +77,11 @@ def _make_people() -> None:
 def _make_chats() -> None:
     op.create_table(
         "chats",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("description", sa.Text),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("description", TEXT),
         sa.Column("is_public", sa.Boolean, nullable=False),
-        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("created_by", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("archived_at", sa.BigInteger),
         sa.Column("last_seq", sa.BigInteger, nullable=False),
@@ -90,9 +91,9 @@ def _make_chats() -> None:
     )
     op.create_table(
         "members",
-        sa.Column("chat_id", sa.Text, sa.ForeignKey("chats.id"), nullable=False),
-        sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), nullable=False),
-        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("chat_id", TEXT, sa.ForeignKey("chats.id"), nullable=False),
+        sa.Column("user_id", TEXT, sa.ForeignKey("users.id"), nullable=False),
+        sa.Column("role", TEXT, nullable=False),
         sa.Column("joined_at", sa.BigInteger, nullable=False),
         sa.Column("joined_seq", sa.BigInteger, nullable=False),
         sa.Column("sent_count", sa.BigInteger, nullable=False),
@@ -112,14 +113,14 @@ def _make_log() -> None:
             primary_key=True,
             autoincrement=True,
         ),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("chat_id", sa.Text, sa.ForeignKey("chats.id"), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("chat_id", TEXT, sa.ForeignKey("chats.id"), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
-        sa.Column("user_id", sa.Text, nullable=False),
-        sa.Column("username", sa.Text, nullable=False),
-        sa.Column("content", sa.Text, nullable=False),
-        sa.Column("type", sa.Text, nullable=False),
-        sa.Column("client_message_id", sa.Text),
+        sa.Column("user_id", TEXT, nullable=False),
+        sa.Column("username", TEXT, nullable=False),
+        sa.Column("content", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("client_message_id", TEXT),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("delivered_count", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("read_count", sa.BigInteger, nullable=False, server_default="0"),
@@ -141,10 +142,10 @@ def _make_log() -> None:
 def _make_receipts() -> None:
     op.create_table(
         "receipts",
-        sa.Column("chat_id", sa.Text, sa.ForeignKey("chats.id"), nullable=False),
-        sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), nullable=False),
-        sa.Column("delivered", sa.Text, nullable=False),
-        sa.Column("read", sa.Text, nullable=False),
+        sa.Column("chat_id", TEXT, sa.ForeignKey("chats.id"), nullable=False),
+        sa.Column("user_id", TEXT, sa.ForeignKey("users.id"), nullable=False),
+        sa.Column("delivered", TEXT, nullable=False),
+        sa.Column("read", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("chat_id", "user_id"),
         sqlite_with_rowid=False,
     )
@@ -153,13 +154,13 @@ def _make_receipts() -> None:
 def _make_sessions() -> None:
     op.create_table(
         "sessions",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), nullable=False),
-        sa.Column("socket_id", sa.Text, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("user_id", TEXT, sa.ForeignKey("users.id"), nullable=False),
+        sa.Column("socket_id", TEXT, nullable=False),
         sa.Column("token_hash", sa.LargeBinary),
         sa.Column("spent_hash", sa.LargeBinary),
         sa.Column("pid_hash", sa.LargeBinary),
-        sa.Column("positions", sa.Text, nullable=False),
+        sa.Column("positions", TEXT, nullable=False),
         sa.Column("connected_at", sa.BigInteger, nullable=False),
         sa.Column("last_activity", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),

@@ -1,0 +1,107 @@
+"""Recovery sessions, on PostgreSQL. Sessions are saved and forgotten in the order of the calls."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from hubbub.store import records
+from hubbub.store.base import StoreError
+from hubbub.store.postgres.connections import Transaction
+from hubbub.store.postgres.pool import Connection
+from hubbub.store.postgres.selecting import Selection, fields_of
+from hubbub.store.queries import sessions
+
+BY_ID: Final = Selection(sessions.BY_ID)
+BY_PID: Final = Selection(sessions.BY_PID)
+TOTALS: Final = Selection(sessions.TOTALS)
+FORGET: Final = "DELETE FROM sessions WHERE id = ANY($1::text[])"
+SAVE: Final = """
+INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
+    last_activity, expires_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
+    $8::bigint[], $9::bigint[], $10::bigint[])
+ON CONFLICT (id) DO UPDATE SET
+    user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
+    spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
+    connected_at = excluded.connected_at, last_activity = excluded.last_activity,
+    expires_at = excluded.expires_at
+"""
+DELETE_EXPIRED: Final = """
+WITH old_sessions AS (DELETE FROM sessions WHERE expires_at <= $1 RETURNING 1),
+    old_tokens AS (DELETE FROM refresh_tokens WHERE expires_at <= $1 RETURNING 1)
+SELECT (SELECT count(*) FROM old_sessions) + (SELECT count(*) FROM old_tokens)
+"""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A session to store, and the id of one to forget in the same transaction."""
+
+    session: records.RecoverySession | None
+    forgotten: str | None
+
+
+def keys(change: Change) -> Iterator[str]:
+    """What two batches may not have in common."""
+    if change.session is not None:
+        yield change.session.id
+    if change.forgotten is not None:
+        yield change.forgotten
+
+
+async def change(transaction: Transaction, batch: Sequence[Change]) -> list[StoreError | None]:
+    """Store and forget sessions by their ids; of one that comes several times the last word counts."""
+    latest: dict[str, records.RecoverySession] = {}
+    forgotten: set[str] = set()
+    for one in batch:
+        if one.session is not None:
+            latest[one.session.id] = one.session
+        if one.forgotten is not None:
+            latest.pop(one.forgotten, None)
+            forgotten.add(one.forgotten)
+    if forgotten:
+        await transaction.connection.execute(FORGET, sorted(forgotten))
+    if latest:
+        rows = [_row(latest[id_]) for id_ in sorted(latest)]
+        await transaction.connection.execute(SAVE, *(list(column) for column in zip(*rows, strict=True)))
+    return [None] * len(batch)
+
+
+def _row(session: records.RecoverySession) -> tuple[str | int | bytes | None, ...]:
+    return (
+        session.id,
+        session.user_id,
+        session.socket_id,
+        session.token_hash,
+        session.spent_hash,
+        session.pid_hash,
+        sessions.positions_text(session),
+        session.connected_at,
+        session.last_activity,
+        session.expires_at,
+    )
+
+
+async def find(connection: Connection, session_id: str, now: int) -> records.RecoverySession | None:
+    """Return an unexpired session."""
+    row = await BY_ID.first(connection, id=session_id, now=now)
+    return None if row is None else sessions.session_of(fields_of(row))
+
+
+async def find_by_pid(connection: Connection, pid_hash: bytes, now: int) -> records.RecoverySession | None:
+    """Return the unexpired session whose private id has this hash."""
+    row = await BY_PID.first(connection, hash=pid_hash, now=now)
+    return None if row is None else sessions.session_of(fields_of(row))
+
+
+async def delete_expired(transaction: Transaction, now: int) -> int:
+    """Forget sessions and refresh tokens that have expired; return how many."""
+    return int(await transaction.connection.fetchval(DELETE_EXPIRED, now))
+
+
+async def totals(connection: Connection, now: int) -> records.SessionTotals:
+    """Return figures over all unexpired sessions."""
+    row = await TOTALS.first(connection, now=now)
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    count, tokens, total_age = row
+    return records.SessionTotals(sessions=count, tokens=tokens, total_age=int(total_age or 0))

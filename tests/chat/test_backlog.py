@@ -1,0 +1,70 @@
+"""What Socket.IO's own recovery may leave out, where one store writes and where several do."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from hubbub.chat.backlog import Backlog
+from hubbub.store.base import Log
+from hubbub.store.records import Message
+
+
+class SomeLog:
+    """A log of two chats, a and b, whose messages were committed in turns."""
+
+    def __init__(self, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self._messages = [_message("ab"[n % 2], n // 2 + 1, n + 1) for n in range(8)]
+
+    def orders_all_chats(self) -> bool:
+        return self._ordered
+
+    async def read(
+        self, chat_id: str, *, after: int = 0, before: int | None = None, limit: int, newest: bool = False
+    ) -> list[Message]:
+        assert before is not None
+        return [m for m in self._messages if m.chat_id == chat_id and after < m.seq < before]
+
+
+def _message(chat_id: str, seq: int, position: int) -> Message:
+    return Message(
+        id=f"{position}",
+        chat_id=chat_id,
+        seq=seq,
+        position=position,
+        user_id="ann",
+        username="ann",
+        content="hello",
+        type="text",
+        client_message_id=None,
+        created_at=0,
+    )
+
+
+async def replayed(ordered: bool, after: Mapping[str, int], offset: int | None) -> list[int] | None:
+    """The positions that a client is sent."""
+    log: Log = SomeLog(ordered=ordered)  # type: ignore[assignment]  # as much of it as is asked for
+    told = await Backlog(log, 1_000_000).replay(after, {"a": 4, "b": 4}, offset)
+    return None if told is None else [one.position for one in told]
+
+
+async def test_one_writer() -> None:
+    """Commit order is the order of telling: whoever has a message has all before it, in every chat."""
+    assert await replayed(True, {"a": 0, "b": 0}, 5) == [6, 7, 8]
+    assert await replayed(True, {"a": 0, "b": 0}, None) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("after", "offset", "expected"),
+    [
+        pytest.param({"a": 0}, 5, [7], id="one chat"),
+        pytest.param({"a": 0, "b": 2}, 5, [6, 7, 8], id="nothing of another chat before it"),
+        pytest.param({"a": 0, "b": 0}, 5, None, id="some of another chat before it"),
+        pytest.param({"a": 3, "b": 0}, 5, None, id="its own chat is known already"),
+        pytest.param({"a": 3, "b": 3}, 5, [7, 8], id="all is known already"),
+        pytest.param({"a": 0, "b": 0}, None, [1, 2, 3, 4, 5, 6, 7, 8], id="nothing received"),
+    ],
+)
+async def test_several_writers(after: dict[str, int], offset: int | None, expected: list[int] | None) -> None:
+    """What another chat has before the offset may be told later: then the client begins anew."""
+    assert await replayed(False, after, offset) == expected

@@ -1,0 +1,49 @@
+"""Several nodes on one Valkey, in one process: what they share goes through the server all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+import uvloop
+
+from hubbub.cluster.valkey import Cluster, membership, nodes, open_cluster
+from tests.cluster.implementations import Join
+from tests.harness.valkey import ValkeyServer
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the server runs on. Tests that make their own have that of asyncio."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own."""
+    server = ValkeyServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def join(valkey: ValkeyServer) -> AsyncIterator[Join]:
+    """Makes nodes; they leave after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str) -> Cluster:
+            cluster = await open_cluster(valkey.url, node=name)
+            stack.push_async_callback(cluster.close)
+            return cluster
+
+        yield make
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of two seconds rather than five: the tests wait for their end."""
+    monkeypatch.setattr(nodes, "LEASE", 2.0)
+    monkeypatch.setattr(membership, "_BEAT", 0.25)
+    monkeypatch.setattr(membership, "_STEADY", 2.5)
