@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from hubbub.contract.values import now
 from tests.api import objects
 from tests.api.conftest import SMALL_ROOMS, Worlds
 from tests.harness.clients import Client, settle
-from tests.harness.inbox import watch
+from tests.harness.inbox import eventually, watch
 from tests.harness.shapes import TIME, check, failure
 from tests.harness.users import new_user
 from tests.harness.world import World
@@ -211,6 +212,16 @@ async def pages(
     raise AssertionError(f"{event} has no last page")
 
 
+async def next_millisecond() -> None:
+    """What happens from now on is later than what has happened, by the clock that times are told in."""
+    before = now()
+
+    async def is_over() -> bool:
+        return now() > before
+
+    await eventually(is_over, what="the clock")
+
+
 async def test_room_list(world: World) -> None:
     """Newest activity first, page by page; `unreadCount` and `lastMessage` come with each row."""
     user, friend = new_user(), new_user()
@@ -218,6 +229,7 @@ async def test_room_list(world: World) -> None:
     client, peer = await world.connect_all(user, friend)
     for chat_id in (chats[1], chats[3], chats[1]):
         await peer.say(chat_id, "news")
+        await next_millisecond()
     listed = await pages(client, "room:list", "rooms", {}, limit=2)
     assert [len(page) for page in listed] == [2, 2, 1]
     rooms = [row for page in listed for row in page]
