@@ -17,6 +17,8 @@ import pytest
 
 from hubbub.store.postgres import PostgresStore
 from tests import postgres
+from tests.harness import valkey as valkeys
+from tests.harness.valkey import ValkeyServer
 
 TEMPLATE = "tables"
 JS_PACKAGES = Path(__file__).parent / "js" / "node_modules"
@@ -85,6 +87,14 @@ def database_url(postgres_server: postgres.Postgres) -> Iterator[str]:
     name = postgres_server.create(TEMPLATE)
     yield postgres_server.url(name)
     postgres_server.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own."""
+    server = ValkeyServer()
+    with valkeys.running(server):
+        yield server
 
 
 def missing_for_node() -> str | None:

@@ -1,7 +1,7 @@
 """Several nodes on one Valkey, in one process: what they share goes through the server all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -15,17 +15,6 @@ from tests.harness.valkey import ValkeyServer
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that the server runs on. Tests that make their own have that of asyncio."""
     return {"uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture
-def valkey() -> Iterator[ValkeyServer]:
-    """A Valkey of the test's own."""
-    server = ValkeyServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture

@@ -69,14 +69,8 @@ class Running:
         )
 
 
-@asynccontextmanager
-async def running(
-    config: EngineConfig = CONFIG, application: Recorder | None = None, **changes: object
-) -> AsyncIterator[Running]:
-    """Serve an engine the way uvicorn's own start-up does, on 127.0.0.1."""
-    application = application or Recorder()
-    refused: list[tuple[str, str, str]] = []
-    engine = Engine(replace(config, **changes), application, lambda *why: refused.append(why))  # type: ignore[arg-type]
+def served_by_uvicorn(engine: Engine) -> uvicorn.Config:
+    """What uvicorn's own start-up makes of an engine."""
     settings = uvicorn.Config(
         engine,
         http=engine.http,
@@ -86,6 +80,18 @@ async def running(
         log_config=None,
     )
     settings.load()
+    return settings
+
+
+@asynccontextmanager
+async def running(
+    config: EngineConfig = CONFIG, application: Recorder | None = None, **changes: object
+) -> AsyncIterator[Running]:
+    """Serve an engine the way uvicorn's own start-up does, on 127.0.0.1."""
+    application = application or Recorder()
+    refused: list[tuple[str, str, str]] = []
+    engine = Engine(replace(config, **changes), application, lambda *why: refused.append(why))  # type: ignore[arg-type]
+    settings = served_by_uvicorn(engine)
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
         lambda: settings.http_protocol_class(config=settings, server_state=state, app_state={}),  # type: ignore[call-arg]

@@ -8,7 +8,6 @@ from functools import partial
 from ipaddress import ip_network
 
 import pytest
-import uvicorn
 from uvicorn.server import ServerState
 
 from hubbub.engineio import Engine, prepare_text
@@ -26,6 +25,7 @@ from tests.engineio.harness import (
     polling_url,
     request,
     running,
+    served_by_uvicorn,
     websocket_url,
 )
 
@@ -69,15 +69,7 @@ async def node(name: str, spots: dict[str, Spot], **changes: object) -> AsyncIte
     """Serve an engine that knows of others."""
     application, known = Recorder(), Known(name, spots)
     engine = Engine(replace(CONFIG, **changes), application, nodes=known)  # type: ignore[arg-type]
-    settings = uvicorn.Config(
-        engine,
-        http=engine.http,
-        ws=engine.websocket,
-        lifespan="off",
-        proxy_headers=False,
-        log_config=None,
-    )
-    settings.load()
+    settings = served_by_uvicorn(engine)
     state = ServerState()
 
     def make_http(app_state: dict[str, object]) -> asyncio.Protocol:

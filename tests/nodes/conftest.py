@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.harness import valkey as valkeys
 from tests.harness.balancer import balancing
 from tests.harness.valkey import ValkeyServer
 from tests.harness.world import World
@@ -35,22 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared_valkey() -> Iterator[ValkeyServer]:
     """The Valkey of the shared nodes."""
     server = ValkeyServer()
-    try:
-        server.start()
+    with valkeys.running(server):
         yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture
-def valkey() -> Iterator[ValkeyServer]:
-    """A Valkey of the test's own."""
-    server = ValkeyServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -10,11 +10,15 @@ from typing import Any
 import aiohttp
 
 from tests.harness.clients import Client
+from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeHost
 from tests.harness.servers import Server, serve
 from tests.harness.users import User
 from tests.harness.world import World
 from tests.postgres import Postgres
+
+AGAIN = 60.0
+"""Seconds that nodes and clients may take to come back on a busy machine."""
 
 TYPING_RATE = 5
 """How often a user of the shared nodes may begin or stop to type in a minute."""
@@ -84,3 +88,17 @@ async def several(
         for world in worlds:
             stack.push_async_callback(world.close)
         yield Several(worlds)
+
+
+async def insist(client: Client, chat_id: str, content: str) -> None:
+    """Send one message until it is acknowledged, as an application would."""
+    payload = {"chatId": chat_id, "content": content, "clientMessageId": content}
+
+    async def sent() -> bool:
+        try:
+            answer = await client.request("message:send", payload, timeout=3.0)
+        except AssertionError:  # not answered: the connection was lost
+            return False
+        return bool(answer["success"])
+
+    await eventually(sent, AGAIN, f"{content} to be acknowledged")

@@ -8,16 +8,12 @@ import pytest
 
 from tests.harness.balancer import balancing
 from tests.harness.clients import Client
-from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeClient
 from tests.harness.users import new_user
 from tests.harness.valkey import ValkeyServer
 from tests.harness.world import NPM_MODES, PYTHON, World
-from tests.nodes.several import Several, before, metrics_of, several
+from tests.nodes.several import Several, before, insist, metrics_of, several
 from tests.postgres import Postgres
-
-AGAIN = 60.0
-"""Seconds that clients may take to come back on a busy machine."""
 
 
 async def relayed(nodes: Several) -> float:
@@ -76,20 +72,6 @@ async def test_a_node_is_killed(tmp_path: Path, postgres_server: Postgres, valke
         chat_id = await world.chat_of(*users)
         clients = await asyncio.gather(*map(world.connect, users, [*NPM_MODES] * 3))
         await trio.server(2).kill()
-        await asyncio.gather(*(insist(client, chat_id) for client in clients))
+        await asyncio.gather(*(insist(client, chat_id, client.user.id) for client in clients))
         history = await world.rest.history(users[0], chat_id)
         assert sorted(message["content"] for message in history) == sorted(user.id for user in users)
-
-
-async def insist(client: Client, chat_id: str) -> None:
-    """Send one message until it is acknowledged, as an application would."""
-    payload = {"chatId": chat_id, "content": client.user.id, "clientMessageId": client.user.id}
-
-    async def sent() -> bool:
-        try:
-            answer = await client.request("message:send", payload, timeout=3.0)
-        except AssertionError:  # not answered: the connection was lost
-            return False
-        return bool(answer["success"])
-
-    await eventually(sent, AGAIN, f"{client.user.id} to be heard")

@@ -10,20 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.clients import Client
 from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeHost
 from tests.harness.servers import RATES_OFF, launch, serve
 from tests.harness.users import new_user
 from tests.harness.valkey import ValkeyServer
 from tests.harness.world import NPM_MODES, World
-from tests.nodes.several import metrics_of
+from tests.nodes.several import AGAIN, insist, metrics_of
 from tests.postgres import Postgres
 
 STARTED = re.compile(r"worker (\d+) \(process (\d+)\) is alone at (http://\S+)")
 WORKERS = 3
-AGAIN = 60.0
-"""Seconds that workers and clients may take to come back on a busy machine."""
 
 
 def workers(world: World) -> list[tuple[int, int, str]]:
@@ -50,20 +47,6 @@ async def working(folder: Path, postgres: Postgres, valkey: ValkeyServer) -> Asy
         await world.close()
         await world.node.stop()
         await server.end()
-
-
-async def insist(client: Client, chat_id: str, content: str) -> None:
-    """Send one message until it is acknowledged, as an application would."""
-    payload = {"chatId": chat_id, "content": content, "clientMessageId": content}
-
-    async def sent() -> bool:
-        try:
-            answer = await client.request("message:send", payload, timeout=3.0)
-        except AssertionError:  # not answered: the connection was lost
-            return False
-        return bool(answer["success"])
-
-    await eventually(sent, AGAIN, f"{content} to be acknowledged")
 
 
 def alive(pid: int) -> bool:

@@ -30,11 +30,12 @@ def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
 
     Raises `StartError`, one readable line, when the address cannot be had.
     """
-    listening = [bind_one(host, port, shared=shared, backlog=0 if shared else _BACKLOG)]
+    backlog = 0 if shared else _BACKLOG
+    listening = [bind_one(host, port, shared=shared, backlog=backlog)]
     if host == _LOOPBACK:
         with contextlib.suppress(StartError):
             other = listening[0].getsockname()[1]
-            listening.append(bind_one(_LOOPBACK_V6, other, shared=shared, backlog=0 if shared else _BACKLOG))
+            listening.append(bind_one(_LOOPBACK_V6, other, shared=shared, backlog=backlog))
     return listening
 
 

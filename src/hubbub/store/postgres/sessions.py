@@ -62,24 +62,9 @@ async def change(transaction: Transaction, batch: Sequence[Change]) -> list[Stor
     if forgotten:
         await transaction.connection.execute(FORGET, sorted(forgotten))
     if latest:
-        rows = [_row(latest[id_]) for id_ in sorted(latest)]
+        rows = [sessions.row_of(latest[id_]) for id_ in sorted(latest)]
         await transaction.connection.execute(SAVE, *(list(column) for column in zip(*rows, strict=True)))
     return [None] * len(batch)
-
-
-def _row(session: records.RecoverySession) -> tuple[str | int | bytes | None, ...]:
-    return (
-        session.id,
-        session.user_id,
-        session.socket_id,
-        session.token_hash,
-        session.spent_hash,
-        session.pid_hash,
-        sessions.positions_text(session),
-        session.connected_at,
-        session.last_activity,
-        session.expires_at,
-    )
 
 
 async def find(connection: Connection, session_id: str, now: int) -> records.RecoverySession | None:

@@ -64,13 +64,14 @@ def save_sessions(connection: Connection, batch: Sequence[Save]) -> list[StoreEr
     cursor = connection.connection.cursor()
     try:
         FORGET.run(cursor, [(id_,) for id_ in replaced])
-        SAVE.run(cursor, [_row(session) for session in latest.values()])
+        SAVE.run(cursor, [row_of(session) for session in latest.values()])
     finally:
         cursor.close()
     return [None] * len(batch)
 
 
-def _row(session: records.RecoverySession) -> Row:
+def row_of(session: records.RecoverySession) -> Row:
+    """A session as it is stored, in the order of the columns."""
     return (
         session.id,
         session.user_id,
