@@ -74,7 +74,7 @@ def served_by_uvicorn(engine: Engine) -> uvicorn.Config:
     settings = uvicorn.Config(
         engine,
         http=engine.http,
-        ws=engine.websocket,
+        ws="none",
         lifespan="off",
         proxy_headers=False,
         log_config=None,

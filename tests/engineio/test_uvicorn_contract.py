@@ -8,7 +8,6 @@ import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 import uvicorn
 
 from hubbub.engineio import Engine
@@ -60,13 +59,11 @@ def test_the_version_these_facts_are_of() -> None:
     assert importlib.metadata.version("uvicorn") == "0.54.0"
 
 
-@pytest.mark.parametrize("parser", ["guarded", "httptools", "h11"])
-async def test_upgrades_are_handed_over(parser: str) -> None:
-    """A `ws` factory gets (config, server_state, app_state), the connection and the request."""
+async def test_upgrades_are_handed_over() -> None:
+    """`handle_websocket_upgrade` is called once the head is there, and `connections` is what is closed."""
     application = Recorder()
     engine = Engine(CONFIG, application)
-    http = engine.http if parser == "guarded" else parser
-    async with serving(engine, http=http, ws=engine.websocket) as server:
+    async with serving(engine, http=engine.http, ws="none") as server:
         client = await Socket.open(port_of(server))
         assert await client.echoes()
         handshake = application.sessions[0].handshake
@@ -84,14 +81,14 @@ async def test_upgrades_are_handed_over(parser: str) -> None:
 async def test_raw_paths() -> None:
     """The scope has the path as it was sent."""
     engine = Engine(CONFIG, Recorder())
-    async with serving(engine, http=engine.http, ws=engine.websocket) as server:
+    async with serving(engine, http=engine.http, ws="none") as server:
         assert (await request(port_of(server), "GET", polling_url(path="/engine%2Eio/"))).status == 404
 
 
 async def test_shutdown_closes_websockets() -> None:
     """Uvicorn calls `shutdown()` on every connection it knows and waits for it to go."""
     engine = Engine(CONFIG, Recorder())
-    async with serving(engine, http=engine.http, ws=engine.websocket) as server:
+    async with serving(engine, http=engine.http, ws="none") as server:
         client = await Socket.open(port_of(server))
         candidate = await Socket.upgrade(port_of(server), (await Poller.open(port_of(server))).sid)
         server.should_exit = True
@@ -99,26 +96,26 @@ async def test_shutdown_closes_websockets() -> None:
         assert await candidate.close_code() == 1012
 
 
-async def test_receive_tells_of_a_client_that_left() -> None:
-    """`receive()` of a GET returns `http.disconnect` when the connection is lost; polls rely on it."""
+async def test_a_client_that_left() -> None:
+    """A cycle learns of the loss of its connection by `disconnected` and `message_event`."""
     application = Recorder()
     engine = Engine(CONFIG, application)
-    async with serving(engine, http=engine.http, ws=engine.websocket) as server:
+    async with serving(engine, http=engine.http, ws="none") as server:
         client = await Poller.open(port_of(server))
         poll = await client.start_get()
-        await eventually(lambda: application.sessions[0].wire.polling)  # type: ignore[attr-defined]
+        await eventually(lambda: application.sessions[-1].wire.polling)  # type: ignore[attr-defined]
         poll.abort()
         await eventually(lambda: application.reasons == ["transport close"])
 
 
-async def test_a_poll_is_one_task() -> None:
-    """A held poll owns uvicorn's request task and no other."""
+async def test_a_poll_is_no_task() -> None:
+    """A held poll costs no task: uvicorn is given something else for its cycle."""
     application = Recorder()
     engine = Engine(CONFIG, application)
-    async with serving(engine, http=engine.http, ws=engine.websocket) as server:
+    async with serving(engine, http=engine.http, ws="none") as server:
         client = await Poller.open(port_of(server))
-        await eventually(lambda: not server.server_state.tasks)
         before = len(asyncio.all_tasks())
         await client.start_get()
         await eventually(lambda: application.sessions[0].wire.polling)  # type: ignore[attr-defined]
-        assert len(asyncio.all_tasks()) == before + 1
+        assert len(asyncio.all_tasks()) == before
+        assert not server.server_state.tasks

@@ -79,7 +79,7 @@ def serve(engine: Engine, port: int) -> None:
     config = uvicorn.Config(
         engine,
         http=engine.http,
-        ws=engine.websocket,
+        ws="none",
         log_level="warning",
         lifespan="off",
         proxy_headers=False,

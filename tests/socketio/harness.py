@@ -21,7 +21,7 @@ async def serving(server: Server) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         server.asgi,
-        ws=server.websocket,
+        ws="none",
         http=server.http,
         lifespan="off",
         log_level="warning",

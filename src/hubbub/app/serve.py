@@ -101,8 +101,7 @@ def make_listener(parts: Built, inner: tuple[socket.socket, Place] | None = None
         uvicorn.Config(
             parts.web,
             http=parts.server.engine.http,
-            ws=parts.server.websocket,
-            ws_per_message_deflate=False,
+            ws="none",
             proxy_headers=False,
             server_header=False,
             interface="asgi3",

@@ -3,7 +3,7 @@
 Write an `Application`, give it to an `Engine`, and run that with uvicorn::
 
     engine = Engine(EngineConfig(path="/engine.io/"), application)
-    uvicorn.Config(engine, http=engine.http, ws=engine.websocket, proxy_headers=False, lifespan="off")
+    uvicorn.Config(engine, http=engine.http, ws="none", proxy_headers=False, lifespan="off")
 
 Messages are prepared once (`prepare_text`, `prepare_binary`) and sent to any number of sessions.
 """

@@ -49,6 +49,10 @@ class Door:
         self._paths = frozenset((path, path + "/"))
         self._tell_origins_from = 0.0
 
+    def is_own_path(self, path: str) -> bool:
+        """Whether a raw path is the engine's."""
+        return path in self._paths
+
     def enter(self, request: Request, transport: str) -> Admission | Elsewhere | Refusal:
         """Check a request that came by `transport`: path, origin, query, session and WebSocket handshake."""
         address = client_address(request, self._config)

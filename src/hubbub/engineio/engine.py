@@ -1,7 +1,7 @@
 """The engine: puts the parts together and is what a server runs.
 
-`engine` is an ASGI application for polling, `engine.websocket` goes to `uvicorn.Config(ws=...)` and
-`engine.http` to `uvicorn.Config(http=...)`; both transports share the door, the sessions and the timers.
+`engine.http` goes to `uvicorn.Config(http=...)` and answers polls and WebSockets; both share the door, the
+sessions and the timers. `engine` is the ASGI application for what is left: requests for other nodes.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from functools import partial
 from typing import cast
 
 from hubbub.engineio.answering import Answering, MakeHttp
+from hubbub.engineio.asgi import PassingOn, Send, read_scope
 from hubbub.engineio.closing import SERVER_SHUTDOWN, CloseReason
 from hubbub.engineio.config import EngineConfig
 from hubbub.engineio.door import Door, RefusedListener
@@ -17,12 +18,12 @@ from hubbub.engineio.guard import GuardedHttp
 from hubbub.engineio.nodes import Nodes
 from hubbub.engineio.origins import client_address
 from hubbub.engineio.parts import Parts
-from hubbub.engineio.polling import Polling, Receive, Scope, Send, read_scope
+from hubbub.engineio.passing import Receive, Scope
+from hubbub.engineio.polling import Polling
 from hubbub.engineio.registry import Registry
 from hubbub.engineio.relay import Relay
 from hubbub.engineio.session import Application
 from hubbub.engineio.timers import Timers
-from hubbub.engineio.websocket import WebSocket
 
 # The timers' tick: this share of the shortest of the heartbeat's times, at most a quarter of a second.
 _TICKS_PER_TIME = 20
@@ -55,12 +56,13 @@ class Engine:
         door = Door(config, self.sessions, refused)
         self._parts = Parts(config, door, self.sessions, self.timers, self.relay)
         self._polling = Polling(self._parts)
+        self._passing_on = PassingOn(self._parts)
         self.flusher = flusher
         self.path = config.path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request; another path than the engine's is answered 404."""
-        await self._polling(scope, receive, send)
+        """Answer one HTTP request that `http` left; another path than the engine's is answered 404."""
+        await self._passing_on(scope, receive, send)
 
     def address_of(self, scope: Scope) -> str:
         """The client's address, by the engine's own rule, for other HTTP applications on the same port."""
@@ -71,14 +73,9 @@ class Engine:
         return self._parts.door.admits_page(read_scope(scope))
 
     @property
-    def websocket(self) -> type[asyncio.Protocol]:
-        """What makes the protocol of one WebSocket connection, for `uvicorn.Config(ws=engine.websocket)`."""
-        return cast("type[asyncio.Protocol]", partial(WebSocket, self._parts))
-
-    @property
     def http(self) -> type[asyncio.Protocol]:
         """What makes the protocol of one HTTP connection, for `uvicorn.Config(http=engine.http)`."""
-        return cast("type[asyncio.Protocol]", partial(GuardedHttp, self._parts.config, self.timers))
+        return cast("type[asyncio.Protocol]", partial(GuardedHttp, self._parts, self._polling))
 
     def answering(self, key: bytes, make_http: MakeHttp) -> asyncio.Protocol:
         """The protocol of one connection of another node, for a listener of its own."""

@@ -1,39 +1,56 @@
-"""Time and size limits of HTTP requests, which uvicorn's HTTP protocol has none of.
+"""uvicorn's HTTP protocol, with time and size limits, which it has none of, and with Engine.IO's own requests
+taken out of it.
 
 A client that sends its request's head or body drop by drop would hold a connection for ever (slowloris), and
-a head without end would fill the memory. Every request of the port passes here, Engine.IO's or not.
+a head without end would fill the memory. Every request of the port passes here. Those for the engine's path
+go to `polling` or `websocket`; all others, and what another node has to answer, to the ASGI application.
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from time import monotonic
+from typing import cast
 
+import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from hubbub.engineio.config import EngineConfig
-from hubbub.engineio.timers import Timers
+from hubbub.engineio.exchange import Exchange
+from hubbub.engineio.nodes import Elsewhere
+from hubbub.engineio.parts import Parts
+from hubbub.engineio.polling import Polling, PollingWire
+from hubbub.engineio.requests import Request, fold_headers
+from hubbub.engineio.websocket import WebSocket
 
 _MAX_URL = 16_384
 _MAX_HEAD = 65_536
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol with a deadline for each request's head and body, and a limit on the head."""
+    """Uvicorn's HTTP protocol with a deadline for each request's head and body, and a limit on the head.
+
+    What it uses of uvicorn is checked by `tests/engineio/test_uvicorn_contract.py`.
+    """
 
     def __init__(
         self,
-        limits: EngineConfig,
-        timers: Timers,
+        parts: Parts,
+        polling: Polling,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, object],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._limits = limits
-        self._timers = timers
+        self._parts = parts
+        self._polling = polling
+        self._limits = parts.config
+        self._timers = parts.timers
+        # The polling request that is being answered, or was last.
+        self._running: Exchange | None = None
         self.timer_slot = -1
         self._in_head = True
         self._head_size = 0
@@ -44,9 +61,13 @@ class GuardedHttp(HttpToolsProtocol):
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clock; the request that is being answered learns of it, though others wait behind it."""
         self._timers.cancel(self)
         super().connection_lost(exc)
+        running, self._running = self._running, None
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.set()
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head that is too long."""
@@ -56,11 +77,22 @@ class GuardedHttp(HttpToolsProtocol):
             if self._head_size > _MAX_HEAD:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
+    def resume_writing(self) -> None:
+        """The client reads again: the requests that waited for that may go on."""
+        super().resume_writing()
+        running = self._running
+        if running is not None and running.answered and not running.response_complete:
+            running.end()
+
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, and leave nothing behind for the garbage collector to find."""
         self._timers.cancel(self)
-        super().handle_websocket_upgrade()
-        self.parser = None  # type: ignore[assignment]  # as `connection_lost` does
+        self.connections.discard(self)
+        socket = WebSocket(self._parts, self.server_state)
+        socket.connection_made(self.transport)
+        self.transport.set_protocol(socket)
+        socket.shake_hands(self._request(), self._head)
+        self.parser = self.cycle = self._running = None  # type: ignore[assignment]  # as `connection_lost` does
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -78,10 +110,29 @@ class GuardedHttp(HttpToolsProtocol):
             raise ValueError("the request line is too long")
 
     def on_headers_complete(self) -> None:
-        """Its body begins."""
+        """Its body begins. A polling request is taken out here: uvicorn deals with its exchange instead."""
         self._in_head = False
         self._timers.schedule(self, monotonic() + self._limits.body_timeout)
-        super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+            return
+        request = self._request()
+        if not self._parts.door.is_own_path(request.path):
+            super().on_headers_complete()
+            return
+        outcome = self._parts.door.enter(request, PollingWire.name)
+        if isinstance(outcome, Elsewhere):
+            super().on_headers_complete()
+            return
+        self._take_turn(
+            Exchange(
+                request,
+                partial(self._polling, outcome=outcome),
+                self,
+                keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+                expects=self.expect_100_continue,
+            )
+        )
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -92,6 +143,51 @@ class GuardedHttp(HttpToolsProtocol):
         """The request did not come in time."""
         self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         return None
+
+    def _take_turn(self, exchange: Exchange) -> None:
+        """Begin with a request, or queue it behind the one that is being answered."""
+        before = cast("RequestResponseCycle | Exchange | None", self.cycle)
+        self.cycle = exchange  # type: ignore[assignment]  # it looks like uvicorn's
+        if before is None or before.response_complete:
+            self._begin(exchange)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """Whatever uvicorn is configured with."""
+        return True
+
+    def _start_asgi_task(self, cycle: object, app: Callable[..., object]) -> None:
+        """Begin with a request that was queued; an exchange in a turn of its own, however many there are."""
+        if isinstance(cycle, Exchange):
+            self.loop.call_soon(self._begin, cycle)
+        else:
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    def _begin(self, exchange: Exchange) -> None:
+        if not self.transport.is_closing():
+            self._running = exchange
+            exchange.start()
+
+    def _request(self) -> Request:
+        """The head of the request, in the shape that both transports have in common."""
+        url = httptools.parse_url(self.url)
+        return Request(
+            method=self.parser.get_method().decode("ascii"),
+            path=url.path.decode("latin-1"),
+            raw_query=(url.query or b"").decode("latin-1"),
+            headers=fold_headers(self.headers),
+            peer=self.client[0] if self.client else "",
+            secure=self.scheme == "https",
+            relayed="relayed" in self.app_state,
+        )
+
+    def _head(self) -> bytes:
+        """The head of the request, as it came."""
+        lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%b: %b" % field for field in self.headers]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _refuse(self, status: HTTPStatus) -> None:
         if not self.transport.is_closing():

@@ -1,21 +1,20 @@
 # A stretch of the way in docs/life-of-a-message.md.
-"""The HTTP long-polling driver: an ASGI application for GET (receive) and POST (send), spec section "HTTP
-long-polling".
+"""The HTTP long-polling driver: GET (receive) and POST (send), spec section "HTTP long-polling".
 
-A GET with nothing to answer waits in `receive()`, so that it notices a client that goes away, and is woken
-when the session has something: one task a poll, uvicorn's own.
+A GET with nothing to answer is held by its session's wire, and is answered when the session has something.
+No task waits anywhere: the HTTP protocol hands each request in, and the wire calls back.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from time import monotonic
-from typing import cast
 
 from hubbub.engineio import closing, refusals
 from hubbub.engineio.closing import CloseReason
+from hubbub.engineio.door import Admission
+from hubbub.engineio.exchange import Exchange
 from hubbub.engineio.handshake import open_packet
-from hubbub.engineio.nodes import Elsewhere
 from hubbub.engineio.origins import cors_headers, preflight_headers
 from hubbub.engineio.packets import (
     CLOSE_PACKET,
@@ -27,14 +26,8 @@ from hubbub.engineio.packets import (
 )
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
-from hubbub.engineio.requests import Request, fold_headers
 from hubbub.engineio.session import Session
 from hubbub.engineio.states import State, Upgrading
-
-Scope = MutableMapping[str, object]
-Message = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 # Stock Python clients refuse a payload of more packets than this.
 _MAX_PACKETS = 16
@@ -52,14 +45,14 @@ _BODY_REASONS = {
 _TIMESTAMP = "&t="
 
 _OK = b"ok"
-_TEXT = b"text/plain; charset=UTF-8"
-_JSON = b"application/json"
+_TEXT = (b"content-type", b"text/plain; charset=UTF-8")
+_JSON = (b"content-type", b"application/json")
 
 
 class PollingWire:
     """The polling side of one session: at most one GET and one POST at a time."""
 
-    __slots__ = ("_answered", "_farewell", "_max_bytes", "_resumed", "_waiting", "polling", "session")
+    __slots__ = ("_answered", "_farewell", "_held", "_max_bytes", "_resume", "paused", "polling", "session")
 
     name = "polling"
     buffered = 0
@@ -67,11 +60,13 @@ class PollingWire:
     def __init__(self, max_bytes: int) -> None:
         self.session: Session
         self.polling = False
+        self.paused = False
         self._max_bytes = max_bytes
-        # The held GET, while there is one; the packet that ends the polling; a POST held by backpressure.
-        self._waiting: asyncio.Timeout | None = None
+        # What goes on with the held GET, and with a POST held by backpressure, while there is one; the packet
+        # that ends the polling.
+        self._held: Callable[[], None] | None = None
+        self._resume: Callable[[], None] | None = None
         self._farewell: Prepared | None = None
-        self._resumed: asyncio.Event | None = None
         # The latest GET that can be told from others, and its answer.
         self._answered: tuple[str, bytes] | None = None
 
@@ -101,19 +96,18 @@ class PollingWire:
 
     def pause_reading(self) -> None:
         """Hold the answer to the current POST, and with it the client's next one."""
-        if self._resumed is None:
-            self._resumed = asyncio.Event()
+        self.paused = True
 
     def resume_reading(self) -> None:
-        """Answer the held POST."""
-        if self._resumed is not None:
-            self._resumed.set()
-            self._resumed = None
+        """Go on with the held POST."""
+        self.paused = False
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            resume()
 
-    async def wait_readable(self) -> None:
-        """Wait until the application takes more."""
-        if self._resumed is not None:
-            await self._resumed.wait()
+    def when_readable(self, resume: Callable[[], None]) -> None:
+        """Have something called, once, when the application takes more."""
+        self._resume = resume
 
     def payload(self) -> bytes | None:
         """What a GET is answered now; None: nothing yet."""
@@ -140,182 +134,170 @@ class PollingWire:
         answered, self._answered = self._answered, None
         return answered[1] if answered is not None and answered[0] == query else None
 
-    async def wait(self, receive: Receive) -> bool:
-        """Hold the GET until there is something to answer; False: the client went away."""
-        try:
-            async with asyncio.timeout(None) as self._waiting:
-                while (await receive())["type"] == "http.request":
-                    """The body of a GET means nothing."""
-                return False
-        except TimeoutError:
-            return True
-        finally:
-            self._waiting = None
+    def hold(self, wake: Callable[[], None]) -> None:
+        """Keep a GET until there is something to answer, and have `wake` called then, once."""
+        self._held = wake
 
     def _wake(self) -> None:
-        if self._waiting is not None:
-            # Ends the wait at once: cheaper than a second task beside the one that waits for the client.
-            self._waiting.reschedule(0)
-            self._waiting = None
+        held, self._held = self._held, None
+        if held is not None:
+            held()
 
 
 class Polling:
-    """The ASGI side of an engine."""
+    """What answers the requests of polling clients."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
-        if scope["type"] != "http":
-            raise ValueError(f"an ASGI scope of type {scope['type']!r} is none of Engine.IO's")
-        request = read_scope(scope)
-        if request.method == "OPTIONS":
-            await self._answer_preflight(request, send)
-            return
-        outcome = self._parts.door.enter(request, PollingWire.name)
-        if isinstance(outcome, Refusal):
-            await self._answer(request, send, outcome)
-        elif isinstance(outcome, Elsewhere):
-            await self._pass_on(request, outcome, scope, receive, send)
+    def __call__(self, exchange: Exchange, outcome: Admission | Refusal) -> None:
+        """Answer one request, about which the door has said `outcome`: now, or when there is something."""
+        if exchange.request.method == "OPTIONS":
+            self._answer_preflight(exchange)
+        elif isinstance(outcome, Refusal):
+            self._answer(exchange, outcome)
         elif outcome.session is None:
-            await self._open(request, outcome.address, send)
+            self._open(exchange, outcome.address)
         else:
-            await self._answer(request, send, await self._exchange(request, outcome.session, receive))
+            self._serve(exchange, outcome.session)
 
-    async def _pass_on(
-        self, request: Request, elsewhere: Elsewhere, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        relay = self._parts.relay
-        assert relay is not None  # noqa: S101 - or the door knew of no other node
-        answer = await relay.exchange(elsewhere.node, scope, receive, request.peer)
-        if isinstance(answer, Refusal):
-            await self._answer(request, send, answer)
+    def _open(self, exchange: Exchange, address: str) -> None:
+        # Asked once more: the request may have waited for others on its connection.
+        refusal = self._parts.registry.check_room(address)
+        if refusal is not None:
+            self._answer(exchange, refusal)
             return
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
-
-    async def _open(self, request: Request, address: str, send: Send) -> None:
         wire = PollingWire(self._parts.config.max_payload)
-        wire.session = self._parts.registry.open(request, address, wire, monotonic())
-        await self._answer(request, send, open_packet(wire.session, self._parts.config).packet)
+        wire.session = self._parts.registry.open(exchange.request, address, wire, monotonic())
+        self._answer(exchange, open_packet(wire.session, self._parts.config).packet)
         wire.session.opened()
 
-    async def _exchange(self, request: Request, session: Session, receive: Receive) -> bytes | Refusal:
+    def _serve(self, exchange: Exchange, session: Session) -> None:
         now = monotonic()
         if session.state is State.OPEN and not self._parts.timers.stalled(now):
             # The timers are coarse: judge by the exact time before serving a session that is over.
             session.heartbeat(now)
-        wire = session.wire
+        wire, method = session.wire, exchange.request.method
         if session.state is State.CLOSED:
-            return refusals.UNKNOWN_SESSION
-        if not isinstance(wire, PollingWire):
-            return refusals.UPGRADED
-        if request.method == "GET":
-            return await self._poll(session, wire, request.raw_query, receive)
-        if request.method == "POST":
-            return await self._take(request, session, wire, receive)
-        return refusals.BAD_METHOD
+            self._answer(exchange, refusals.UNKNOWN_SESSION)
+        elif not isinstance(wire, PollingWire):
+            self._answer(exchange, refusals.UPGRADED)
+        elif method == "GET":
+            self._poll(exchange, wire)
+        elif method == "POST":
+            self._take(exchange, wire)
+        else:
+            self._answer(exchange, refusals.BAD_METHOD)
 
-    async def _poll(
-        self, session: Session, wire: PollingWire, query: str, receive: Receive
-    ) -> bytes | Refusal:
+    # GET.
+
+    def _poll(self, exchange: Exchange, wire: PollingWire) -> None:
         if wire.polling:
-            session.fail(closing.TRANSPORT_ERROR)
-            return refusals.OVERLAP
+            wire.session.fail(closing.TRANSPORT_ERROR)
+            self._answer(exchange, refusals.OVERLAP)
+            return
+        payload = wire.repeated(exchange.request.raw_query)
+        if payload is not None:
+            self._answer(exchange, payload)
+            return
         wire.polling = True
-        try:
-            payload = wire.repeated(query)
-            if payload is not None:
-                return payload
-            payload = wire.payload()
-            while payload is None:
-                if not await wire.wait(receive):
-                    session.fail(closing.TRANSPORT_CLOSE)
-                    return refusals.BAD_REQUEST
-                payload = wire.payload()
-            wire.remember(query, payload)
-            return payload
-        finally:
-            wire.polling = False
+        self._fetch(exchange, wire)
 
-    async def _take(
-        self, request: Request, session: Session, wire: PollingWire, receive: Receive
-    ) -> bytes | Refusal:
-        if session.posting:
-            session.fail(closing.TRANSPORT_ERROR)
-            return refusals.OVERLAP
-        session.posting = True
-        try:
-            body = await self._read_body(request, receive)
-            if isinstance(body, Refusal):
-                session.fail(_BODY_REASONS.get(body, closing.TRANSPORT_ERROR))
-                return body
-            await self._deliver(session, wire, body)
-        except PacketError:
-            session.fail(closing.PARSE_ERROR)
-            return refusals.BAD_PAYLOAD
-        finally:
-            session.posting = False
-        return _OK
+    def _fetch(self, exchange: Exchange, wire: PollingWire) -> None:
+        """Answer a GET, or hold it."""
+        if exchange.disconnected:
+            return
+        payload = wire.payload()
+        if payload is None:
+            exchange.changed = partial(_check_client, exchange, wire)
+            # Later in this turn: whoever has something to say may not be done with the session.
+            wire.hold(partial(exchange.soon, partial(self._fetch, exchange, wire)))
+            return
+        wire.remember(exchange.request.raw_query, payload)
+        wire.polling = False
+        self._answer(exchange, payload)
 
-    async def _deliver(self, session: Session, wire: PollingWire, body: bytes) -> None:
+    # POST.
+
+    def _take(self, exchange: Exchange, wire: PollingWire) -> None:
+        if wire.session.posting:
+            wire.session.fail(closing.TRANSPORT_ERROR)
+            self._answer(exchange, refusals.OVERLAP)
+            return
+        wire.session.posting = True
+        refusal = _check_body(exchange.request.headers, self._parts.config.max_payload)
+        if refusal is not None:
+            self._refuse_body(exchange, wire, refusal)
+            return
+        exchange.changed = partial(self._read_body, exchange, wire)
+        exchange.read()
+        self._read_body(exchange, wire)
+
+    def _read_body(self, exchange: Exchange, wire: PollingWire) -> None:
+        """Look at what there is of the body, never more than `max_payload` of it."""
+        if len(exchange.body) > self._parts.config.max_payload:
+            self._refuse_body(exchange, wire, refusals.BODY_TOO_BIG)
+        elif not exchange.more_body:
+            exchange.changed = None
+            try:
+                packets = split_payload(bytes(exchange.body))
+            except PacketError:
+                self._refuse_body(exchange, wire, refusals.BAD_PAYLOAD)
+                return
+            exchange.body.clear()
+            self._deliver(exchange, wire, iter(packets))
+        elif exchange.disconnected:
+            self._refuse_body(exchange, wire, refusals.BODY_CUT_OFF)
+        else:
+            exchange.read()
+
+    def _refuse_body(self, exchange: Exchange, wire: PollingWire, refusal: Refusal) -> None:
+        wire.session.fail(_BODY_REASONS.get(refusal, closing.TRANSPORT_ERROR))
+        wire.session.posting = False
+        self._answer(exchange, refusal)
+
+    def _deliver(self, exchange: Exchange, wire: PollingWire, packets: Iterator[str]) -> None:
         """Hand the packets on; the answer waits while the application takes no more."""
-        for count, text in enumerate(split_payload(body), start=1):
-            session.receive(text)
-            if not session.reading:
-                await wire.wait_readable()
-            elif count % _BATCH == 0:
-                await asyncio.sleep(0)
+        session = wire.session
+        go_on = partial(exchange.soon, partial(self._deliver, exchange, wire, packets))
+        try:
+            for count, text in enumerate(packets, start=1):
+                session.receive(text)
+                if wire.paused:
+                    wire.when_readable(go_on)
+                    return
+                if count == _BATCH:
+                    go_on()
+                    return
+        except PacketError:
+            self._refuse_body(exchange, wire, refusals.BAD_PAYLOAD)
+            return
+        session.posting = False
+        self._answer(exchange, _OK)
 
-    async def _read_body(self, request: Request, receive: Receive) -> bytes | Refusal:
-        """The body of a POST, never more than `max_payload` of it."""
-        limit = self._parts.config.max_payload
-        refusal = _check_body(request.headers, limit)
-        if refusal is not None:
-            return refusal
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return refusals.BODY_CUT_OFF
-            chunk = cast("bytes", message.get("body", b""))
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                return refusals.BODY_TOO_BIG
-            more = bool(message.get("more_body"))
-        return b"".join(chunks)
+    # Answers.
 
-    async def _answer(self, request: Request, send: Send, outcome: bytes | Refusal) -> None:
-        headers = cors_headers(request, self._parts.config)
+    def _answer(self, exchange: Exchange, outcome: bytes | Refusal) -> None:
+        headers = cors_headers(exchange.request, self._parts.config)
         if isinstance(outcome, Refusal):
-            headers += [(b"content-type", _JSON), *outcome.headers]
-            await _send(send, outcome.status, outcome.body, headers)
+            exchange.answer(outcome.status, [_JSON, *headers, *outcome.headers], outcome.body)
         else:
-            await _send(send, HTTPStatus.OK, outcome, [(b"content-type", _TEXT), *headers])
+            exchange.answer(HTTPStatus.OK, [_TEXT, *headers], outcome)
 
-    async def _answer_preflight(self, request: Request, send: Send) -> None:
-        refusal = self._parts.door.check_origin(request)
+    def _answer_preflight(self, exchange: Exchange) -> None:
+        refusal = self._parts.door.check_origin(exchange.request)
         if refusal is not None:
-            await self._answer(request, send, refusal)
+            self._answer(exchange, refusal)
         else:
-            await _send(send, HTTPStatus.NO_CONTENT, b"", preflight_headers(request, self._parts.config))
+            headers = preflight_headers(exchange.request, self._parts.config)
+            exchange.answer(HTTPStatus.NO_CONTENT, headers, b"")
 
 
-def read_scope(scope: Scope) -> Request:
-    """The request's head. The raw path counts: `%2e` and the like are not resolved."""
-    client = cast("tuple[str, int] | None", scope.get("client"))
-    return Request(
-        method=cast("str", scope["method"]),
-        path=cast("bytes", scope["raw_path"]).decode("latin-1"),
-        raw_query=cast("bytes", scope["query_string"]).decode("latin-1"),
-        headers=fold_headers(cast("list[tuple[bytes, bytes]]", scope["headers"])),
-        peer=client[0] if client else "",
-        secure=scope.get("scheme") == "https",
-        relayed="relayed" in cast("dict[str, object]", scope.get("state") or {}),
-    )
+def _check_client(exchange: Exchange, wire: PollingWire) -> None:
+    """End the session of a held GET whose client has gone."""
+    if exchange.disconnected:
+        wire.polling = False
+        wire.session.fail(closing.TRANSPORT_CLOSE)
 
 
 def _check_body(headers: Mapping[str, str], limit: int) -> Refusal | None:
@@ -326,9 +308,3 @@ def _check_body(headers: Mapping[str, str], limit: int) -> Refusal | None:
         return refusals.BAD_PAYLOAD
     length = headers.get("content-length", "")
     return refusals.BODY_TOO_BIG if length.isdecimal() and int(length) > limit else None
-
-
-async def _send(send: Send, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    fixed = [(b"cache-control", b"no-store"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status.value, "headers": [*headers, *fixed]})
-    await send({"type": "http.response.body", "body": body})

@@ -1,18 +1,18 @@
 # A stretch of the way in docs/life-of-a-message.md.
-"""The WebSocket driver: an asyncio protocol that uvicorn hands each upgraded connection to.
+"""The WebSocket driver: an asyncio protocol that the HTTP protocol hands each upgraded connection to.
 
-`connection_made` and `data_received(upgrade request)` come from uvicorn's HTTP protocol, frames straight from
-the transport afterwards. What `frames.FrameReader` understands of them goes to the session, and the session's
-outbox is written as ready-made frames, one `write` a turn.
+`connection_made` and `shake_hands` are called by `guard.GuardedHttp`, the rest by the transport afterwards.
+What `frames.FrameReader` understands of the bytes goes to the session, and the session's outbox is written as
+ready-made frames, one `write` a turn.
 """
 
 import asyncio
 import socket
+from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 from typing import cast
 
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.protocol import SEND_EOF
 
@@ -24,7 +24,7 @@ from hubbub.engineio.nodes import Elsewhere
 from hubbub.engineio.packets import PacketError, join_frames
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.refusals import Refusal
-from hubbub.engineio.requests import Request, fold_headers
+from hubbub.engineio.requests import Request
 from hubbub.engineio.session import Session
 from hubbub.engineio.states import State
 
@@ -50,10 +50,7 @@ class Phase(Enum):
 
 
 class WebSocket(asyncio.Protocol):
-    """One WebSocket connection; the `Wire` of its session.
-
-    Implements what uvicorn 0.54 expects of a `ws` protocol class (`tests/engineio/test_uvicorn_contract.py`).
-    """
+    """One WebSocket connection; the `Wire` of its session. Uvicorn knows it as one of its connections."""
 
     __slots__ = (
         "_connections",
@@ -62,7 +59,6 @@ class WebSocket(asyncio.Protocol):
         "_paused",
         "_phase",
         "_reader",
-        "_relayed",
         "_session",
         "_socket",
         "_transport",
@@ -71,11 +67,8 @@ class WebSocket(asyncio.Protocol):
 
     name = "websocket"
 
-    def __init__(
-        self, parts: Parts, config: Config, server_state: ServerState, app_state: dict[str, object]
-    ) -> None:
+    def __init__(self, parts: Parts, server_state: ServerState) -> None:
         self._parts = parts
-        self._relayed = "relayed" in app_state
         # Typed by uvicorn as its own protocol classes only.
         self._connections = cast("set[object]", server_state.connections)
         self._reader: FrameReader | None = None
@@ -101,10 +94,8 @@ class WebSocket(asyncio.Protocol):
         self._parts.registry.sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take the upgrade request, or bytes of frames."""
-        if self._phase is Phase.HANDSHAKE:
-            self._shake_hands(data)
-        elif self._phase is Phase.CLOSING or (len(data) <= _SLICE and not self._held):
+        """Take bytes of frames."""
+        if self._phase is Phase.CLOSING or (len(data) <= _SLICE and not self._held):
             self._feed(data)
         else:
             self._held += data
@@ -228,15 +219,15 @@ class WebSocket(asyncio.Protocol):
 
     # Handshake.
 
-    def _shake_hands(self, head: bytes) -> None:
-        request = self._read_head(head)
+    def shake_hands(self, request: Request, head: Callable[[], bytes]) -> None:
+        """Take the upgrade request; `head` makes its bytes, for another node."""
         outcome = self._parts.door.enter(request, self.name)
         if isinstance(outcome, Refusal):
             self.refuse(outcome)
             return
         if isinstance(outcome, Elsewhere):
             assert self._parts.relay is not None  # noqa: S101 - or the door knew of no other node
-            self._parts.relay.join(outcome.node, head, self._transport, self)
+            self._parts.relay.join(outcome.node, head(), self._transport, self)
             return
         session = outcome.session
         self._reader = FrameReader(self._parts.config.max_payload)
@@ -250,21 +241,6 @@ class WebSocket(asyncio.Protocol):
             # "the server MUST close the WebSocket connection", spec section "WebSocket"; clients expect it to
             # open first.
             self.drop(closing.TRANSPORT_ERROR)
-
-    def _read_head(self, head: bytes) -> Request:
-        request_line, *lines = head.rstrip(b"\r\n").split(b"\r\n")
-        method, target, _ = request_line.decode("latin-1").split(" ", 2)
-        path, _, raw_query = target.partition("?")
-        peer = self._transport.get_extra_info("peername")
-        return Request(
-            method=method,
-            path=path,
-            raw_query=raw_query,
-            headers=fold_headers(line.partition(b": ")[::2] for line in lines),
-            peer=peer[0] if isinstance(peer, tuple) else "",
-            secure=self._transport.get_extra_info("sslcontext") is not None,
-            relayed=self._relayed,
-        )
 
     def _open(self, request: Request, address: str) -> None:
         """A WebSocket-only session, spec section "Handshake"."""

@@ -7,7 +7,7 @@
         ...
 
     server = Server(ServerConfig(), {"/": Echo()})
-    uvicorn.Config(server.asgi, ws=server.websocket, http=server.http, proxy_headers=False)
+    uvicorn.Config(server.asgi, http=server.http, ws="none", proxy_headers=False)
 
 Events of one connection are handed over one after the other, in the order in which they came. What is sent is
 queued in the bounded outbox of the engine session and leaves at the end of the event loop's turn; a client

@@ -2,7 +2,7 @@
 
     engine session -> Connection -> Socket, one for each namespace -> Namespace, the application
 
-`Server.asgi`, `Server.websocket` and `Server.http` are what uvicorn is given; see `hubbub.engineio.Engine`.
+`Server.asgi` and `Server.http` are what uvicorn is given; see `hubbub.engineio.Engine`.
 """
 
 import asyncio
@@ -84,9 +84,8 @@ class Server:
         self.engine = Engine(config.engine, Sessions(shared), refused, nodes)
         for name, application in namespaces.items():
             self._spaces[name] = Space(name, application, self.engine.flusher)
-        # For uvicorn.Config: its application, `ws` and `http`.
+        # For uvicorn.Config: its application and `http`.
         self.asgi = self.engine
-        self.websocket = self.engine.websocket
         self.http = self.engine.http
 
     def encode(self, namespace: str, name: str, *args: object, offset: str | None = None) -> Outgoing:
