@@ -15,7 +15,9 @@ from typing import cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from hubbub.engineio.exchange import Exchange
@@ -56,8 +58,15 @@ class GuardedHttp(HttpToolsProtocol):
         self._head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Start the clock for the first request."""
-        super().connection_made(transport)
+        """Start the clock for the first request.
+
+        Does what uvicorn's does, but does not ask the system for our own address, which nobody wants to know.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
