@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from hubbub.chat import merging
 from hubbub.chat.health import (
     DATABASE_CHECK_EVERY,
     Health,
@@ -14,6 +15,8 @@ from hubbub.chat.health import (
     Thresholds,
     resident_bytes,
 )
+from hubbub.chat.monitoring import Monitoring
+from hubbub.cluster.reports import Report
 from hubbub.contract.objects import Health as Judgement
 from hubbub.store.base import StoreUnavailable
 from tests.chat.fakes import FakeClock
@@ -58,9 +61,17 @@ class Server:
         return Health(probes, THRESHOLDS, self.clock)
 
 
+async def answer(health: Health, patience: float | None = None) -> Judgement:
+    """What is answered."""
+    findings = await health.judge(patience)
+    figures = Monitoring().figures()
+    report = Report(node="one", host="", pid=0, figures=figures, findings=findings)
+    return merging.health([report], [])
+
+
 async def judged(server: Server) -> Judgement:
     """What a fresh look says."""
-    return (await server.health().judge()).health
+    return await answer(server.health())
 
 
 async def test_a_server_without_trouble_is_healthy() -> None:
@@ -72,7 +83,7 @@ async def test_a_server_without_trouble_is_healthy() -> None:
 ROWS = [
     ("error_rate", "12% of the connection attempts of the last 15 minutes failed", 0.12, 0.5),
     ("loop_lag", "The event loop runs 230 ms late", 0.23, 1.0),
-    ("database_latency", "The database took 300 ms to answer", 0.3, 2.0),
+    ("database_latency", "The database takes 300 ms to answer", 0.3, 2.0),
     ("bus_silence", "This node has not heard itself on the cluster bus for 6 s", 6.0, 15.0),
     ("memory", "The process holds 101 MiB of memory", 101 * 2**20, 200 * 2**20),
     ("backlog", "11 MiB wait to be sent to clients", 11 * 2**20, 20 * 2**20),
@@ -135,18 +146,48 @@ async def test_a_database_that_never_answers_is_critical(monkeypatch: pytest.Mon
     assert health.issues == ["The database does not answer"]
 
 
+async def test_nobody_has_to_wait_for_the_database() -> None:
+    """Whoever has no time is told how long it has taken so far, by the thresholds; those who wait, and the
+    next look, are not disturbed.
+    """
+    answers = asyncio.Event()
+
+    class Slow(Server):
+        async def check_database(self) -> None:
+            self.checks += 1
+            await answers.wait()
+
+    server = Slow()
+    health = server.health()
+    waiting = asyncio.create_task(answer(health))
+    assert (await answer(health, 0.001)).status == "healthy"
+    server.clock.advance(0.3)
+    assert (await answer(health, 0.001)).issues == ["The database takes 300 ms to answer"]
+    server.clock.advance(2.0)
+    assert (await answer(health, 0.001)).status == "critical"
+    answers.set()
+    assert (await waiting).status == "critical"
+    server.clock.advance(DATABASE_CHECK_EVERY)
+    assert (await answer(health, 5.0)).status == "healthy"
+    assert server.checks == 2
+    answers.clear()
+    server.clock.advance(DATABASE_CHECK_EVERY)
+    await answer(health, 0.001)
+    await health.close()
+
+
 async def test_asking_often_does_not_load_the_database() -> None:
     """One check serves everybody who asks within 5 s; then it is asked anew, and recovers."""
     server = Server(error=StoreUnavailable("the disk is full"))
     health = server.health()
-    answers = await asyncio.gather(*(health.judge() for _ in range(50)))
+    answers = await asyncio.gather(*(answer(health) for _ in range(50)))
     assert server.checks == 1
-    assert {answer.health.status for answer in answers} == {"critical"}
+    assert {one.status for one in answers} == {"critical"}
     server.error = None
     server.clock.advance(DATABASE_CHECK_EVERY - 0.1)
-    assert (await health.judge()).health.status == "critical"
+    assert (await answer(health)).status == "critical"
     server.clock.advance(0.1)
-    assert (await health.judge()).health.status == "healthy"
+    assert (await answer(health)).status == "healthy"
     assert server.checks == 2
 
 
@@ -157,7 +198,7 @@ async def test_a_defect_is_not_taken_for_a_failing_database() -> None:
     with pytest.raises(ValueError, match="a defect"):
         await health.judge()
     server.error = None
-    assert (await health.judge()).health.status == "healthy"
+    assert (await answer(health)).status == "healthy"
 
 
 def test_the_memory_of_the_process_is_known() -> None:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
-from hubbub.cluster.base import Bus, Connection, Limiter, Registry
-from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
+from hubbub.cluster.base import Bus, Connection, Limiter, Nodes, Registry
+from hubbub.cluster.local import LocalBus, LocalLimiter, LocalNodes, LocalRegistry
 from hubbub.cluster.valkey import Cluster, open_cluster
 from tests.chat.fakes import FakeClock
 from tests.harness.valkey import ValkeyServer
@@ -28,6 +28,7 @@ class Ports:
     bus: Bus
     registry: Registry
     limiter: Limiter
+    nodes: Nodes
 
 
 @cache
@@ -44,13 +45,13 @@ async def open_ports(name: str, clock: Callable[[], float] | None = None) -> Asy
     """One of the implementations, of a single node, with nothing in it. The limiter's clock stands still."""
     clock = clock or FakeClock()
     if name == "local":
-        yield Ports(LocalBus(), LocalRegistry(), LocalLimiter(clock))
+        yield Ports(LocalBus(), LocalRegistry(), LocalLimiter(clock), LocalNodes())
         return
     server = shared_valkey()
     server.ask("FLUSHALL")
     cluster = await open_cluster(server.url_for("bus", "geheim"), clock=clock)
     try:
-        yield Ports(cluster.bus, cluster.registry, cluster.limiter)
+        yield Ports(cluster.bus, cluster.registry, cluster.limiter, cluster.nodes)
         # Without Valkey a node answers by itself: that is not what was to be tested.
         assert cluster.failures() == 0
     finally:

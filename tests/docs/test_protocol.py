@@ -8,7 +8,8 @@ from enum import StrEnum
 import msgspec
 import pytest
 
-from hubbub.chat.monitoring import EVENTS_KEPT, RECENT
+from hubbub.chat.monitoring import EVENTS_KEPT
+from hubbub.chat.overview import RECENT
 from hubbub.chat.tokens import TokenProblem
 from hubbub.contract import answers, errors, events, objects, requests, values
 from hubbub.engineio import closing
@@ -99,7 +100,7 @@ def test_failure_fields() -> None:
     assert set(errors.Code) <= set(named)
 
 
-SAMPLES: dict[str, object] = {"retry_after": 1, "field": "x", "problem": "x", "message": "x"}
+SAMPLES: dict[str, object] = {"retry_after": 1, "field": "x", "problem": "x", "message": "x", "names": ["x"]}
 
 
 @pytest.mark.parametrize(

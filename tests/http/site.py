@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from hubbub.chat.accounts import AccountRules, Accounts, Attempts
 from hubbub.chat.chats import Chats
 from hubbub.chat.limits import Limits, Rates
+from hubbub.chat.monitoring import Monitoring
 from hubbub.chat.passwords import Passwords
 from hubbub.chat.signatures import Signatures, TokenRules
 from hubbub.chat.tokens import Tokens
@@ -24,6 +25,7 @@ from hubbub.http import HttpParts, Metrics, make_http
 from hubbub.settings import Rate
 from hubbub.store import records
 from hubbub.store.sqlite import SqliteStore
+from tests.chat.overviews import overview_of
 
 SECRET = "s" * 40
 PER_NAME = Rate(10, 300.0)
@@ -55,6 +57,7 @@ class Site:
         )
         self.chats = Chats(store, self.bus, self.tell_info)
         self.metrics = Metrics()
+        self.monitoring = Monitoring()
         self.problems: list[str] = []
         self.address = "192.0.2.1"
         rates = Rates(connection=None, connection_block=0, message=None, typing=None, request=request_rate)
@@ -64,6 +67,7 @@ class Site:
                 accounts=self.accounts,
                 chats=self.chats,
                 limits=Limits(self.limiter, rates),
+                overview=overview_of(self.monitoring),
                 metrics=self.metrics,
                 problems=self.find_problems,
                 address_of=lambda _: self.address,

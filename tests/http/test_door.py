@@ -323,6 +323,7 @@ async def test_openapi_names_everything(site: Site) -> None:
         "POST /chats/{chat_id}/participants",
         "DELETE /chats/{chat_id}/participants/{user_id}",
         "GET /chats/{chat_id}/messages",
+        *(f"GET /monitoring/{name}" for name in ("metrics", "events", "stats", "health", "nodes")),
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",

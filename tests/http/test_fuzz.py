@@ -49,6 +49,9 @@ ROUTES = (
     ("DELETE", "/chats/CHAT/participants/{0}"),
     ("GET", "/chats/CHAT/participants?cursor={0}&limit={1}"),
     ("GET", "/chats/CHAT/messages?before={0}&after={1}&limit={2}"),
+    ("GET", "/monitoring/metrics?node={0}"),
+    ("GET", "/monitoring/events?userId={0}&ip={1}&limit={2}"),
+    ("GET", "/monitoring/events?type={0}&node={1}"),
 )
 
 

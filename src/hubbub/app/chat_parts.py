@@ -1,5 +1,7 @@
 """The chat's parts, made from the settings: what both front doors use."""
 
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from hubbub.chat.limits import Limits, Rates
 from hubbub.chat.messages import Messages
 from hubbub.chat.monitoring import Monitoring
 from hubbub.chat.online import RoomWatch
+from hubbub.chat.overview import Here, Overview
 from hubbub.chat.passwords import Passwords
 from hubbub.chat.presence import Presence, PresenceRules
 from hubbub.chat.receipts import Receipts
@@ -23,7 +26,7 @@ from hubbub.chat.rooms import Rooms
 from hubbub.chat.signatures import Signatures, TokenRules
 from hubbub.chat.tokens import Tokens
 from hubbub.chat.typing import Typing
-from hubbub.cluster.base import Bus, Limiter, Registry
+from hubbub.cluster.base import Bus, Limiter, Nodes, Registry
 from hubbub.gateway.handlers import Parts
 from hubbub.settings import Settings, signing_secret
 from hubbub.store.base import Store
@@ -37,6 +40,7 @@ class Shared:
     bus: Bus
     registry: Registry
     limiter: Limiter
+    nodes: Nodes
     bus_silence: Callable[[], float]
 
 
@@ -50,10 +54,12 @@ class ChatParts:
     watch: RoomWatch
     passwords: Passwords
     lag: LoopLag
+    health: Health
 
     async def close(self) -> None:
         """Stop the timers and threads."""
         self.lag.close()
+        await self.health.close()
         await self.watch.close()
         await self.requests.typing.close()
         await self.requests.presence.close()
@@ -69,7 +75,7 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
         interval=settings.online_update_interval,
         list_limit=settings.online_list_limit,
     )
-    monitoring = Monitoring(open_access=settings.monitoring_access == "everyone")
+    monitoring = Monitoring()
     probes = Probes(
         error_rate=monitoring.significant_error_rate,
         loop_lag=lag.worst,
@@ -79,7 +85,14 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
         backlog=backlog,
     )
     health = Health(probes, _thresholds(settings))
-    requests = _requests(settings, shared, watch, health, monitoring)
+    overview = Overview(
+        monitoring,
+        health,
+        shared.nodes,
+        Here(socket.gethostname(), os.getpid()),
+        open_access=settings.monitoring_access == "everyone",
+    )
+    requests = _requests(settings, shared, watch, overview, monitoring)
     passwords = Passwords()
     attempts = Attempts(shared.limiter, name=settings.login_rate, address=settings.login_address_rate)
     rules = AccountRules(
@@ -92,11 +105,12 @@ def make_chat(settings: Settings, shared: Shared, backlog: Callable[[], float]) 
         watch=watch,
         passwords=passwords,
         lag=lag,
+        health=health,
     )
 
 
 def _requests(
-    settings: Settings, shared: Shared, watch: RoomWatch, health: Health, monitoring: Monitoring
+    settings: Settings, shared: Shared, watch: RoomWatch, overview: Overview, monitoring: Monitoring
 ) -> Parts:
     store, registry, bus = shared.store, shared.registry, shared.bus
     limits = Limits(shared.limiter, _rates(settings))
@@ -116,7 +130,7 @@ def _requests(
             window=settings.state_recovery_window,
         ),
         monitoring=monitoring,
-        health=health,
+        overview=overview,
         limits=limits,
         tokens=Tokens(
             make_signatures(settings), store, bus, create_unknown_users=settings.create_unknown_users

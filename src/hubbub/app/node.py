@@ -11,7 +11,7 @@ from hubbub.app.errors import StartError
 from hubbub.chat.departed import Departed
 from hubbub.chat.standing import Standing
 from hubbub.cluster.base import Telling
-from hubbub.cluster.local import LocalBus, LocalLimiter, LocalRegistry
+from hubbub.cluster.local import LocalBus, LocalLimiter, LocalNodes, LocalRegistry
 from hubbub.cluster.valkey import Cluster, Place, Unreachable, open_cluster
 from hubbub.engineio import Relay
 from hubbub.gateway.clients import Clients
@@ -39,8 +39,8 @@ async def join(settings: Settings, place: Place | None) -> Cluster | None:
 def shared_by(store: Store, cluster: Cluster | None) -> Shared:
     """What the parts stand on: shared with the other nodes, or this process's own."""
     if cluster is None:
-        return Shared(store, LocalBus(), LocalRegistry(), LocalLimiter(), bus_silence=lambda: 0.0)
-    return Shared(store, cluster.bus, cluster.registry, cluster.limiter, cluster.bus_silence)
+        return Shared(store, LocalBus(), LocalRegistry(), LocalLimiter(), LocalNodes(), lambda: 0.0)
+    return Shared(store, cluster.bus, cluster.registry, cluster.limiter, cluster.nodes, cluster.bus_silence)
 
 
 @dataclass(frozen=True, slots=True)

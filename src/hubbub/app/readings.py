@@ -54,13 +54,11 @@ def register(metrics: Metrics, parts: Readings) -> None:
         ("event", "code"),
         lambda: parts.dispatch.answered,
     )
-    metrics.counter(
-        "hubbub_connections", "Sockets let in", lambda: monitoring.metrics().metrics.total_connections
-    )
+    metrics.counter("hubbub_connections", "Sockets let in", lambda: monitoring.figures().total)
     metrics.counter(
         "hubbub_connections_refused",
         "Connection attempts refused",
-        lambda: monitoring.metrics().metrics.failed_connections,
+        lambda: monitoring.figures().failed,
     )
 
 

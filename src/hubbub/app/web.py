@@ -21,6 +21,7 @@ class Web:
                 accounts=chat.accounts,
                 chats=chat.chats,
                 limits=chat.requests.limits,
+                overview=chat.requests.overview,
                 metrics=metrics,
                 problems=self._problems,
                 address_of=server.engine.address_of,

@@ -6,6 +6,7 @@ probes measure is known elsewhere; here it is only compared.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hubbub.contract import answers, objects
+from hubbub.cluster.reports import Finding
 from hubbub.contract.values import HealthStatus
 from hubbub.store.base import StoreError
 
@@ -72,14 +73,17 @@ class Concern:
     issue: Callable[[float], str]
     advice: str
 
-    def judge(self) -> tuple[HealthStatus, str]:
-        """Return how bad it is, and the issue."""
+    def judge(self) -> Finding | None:
+        """Return what is wrong, if anything is."""
         value = self.probe()
-        if value >= self.threshold.critical:
-            return HealthStatus.CRITICAL, self.issue(value)
-        if value >= self.threshold.warning:
-            return HealthStatus.WARNING, self.issue(value)
-        return HealthStatus.HEALTHY, ""
+        if value < self.threshold.warning:
+            return None
+        critical = value >= self.threshold.critical
+        return Finding(
+            status=HealthStatus.CRITICAL if critical else HealthStatus.WARNING,
+            issue=self.issue(value),
+            advice=self.advice,
+        )
 
 
 class Health:
@@ -91,22 +95,19 @@ class Health:
         self._database = _Database(probes.check_database, clock)
         self._concerns = _concerns(probes, thresholds, self._database.latency)
 
-    async def judge(self) -> answers.Health:
-        """Return the worst status of all concerns, with the issues, the worst first, and what to do."""
-        await self._database.look()
-        found: list[tuple[HealthStatus, str, str]] = []
-        for concern in self._concerns:
-            status, issue = concern.judge()
-            if status is not HealthStatus.HEALTHY:
-                found.append((status, issue, concern.advice))
-        found.sort(key=lambda one: one[0] is not HealthStatus.CRITICAL)
-        return answers.Health(
-            health=objects.Health(
-                status=(found[0][0] if found else HealthStatus.HEALTHY).value,
-                issues=[issue for _, issue, _ in found],
-                recommendations=[advice for _, _, advice in found],
-            )
-        )
+    async def judge(self, patience: float | None = None) -> list[Finding]:
+        """Return what is wrong and what to do about it; nothing when all is well.
+
+        After `patience` seconds the database counts as one that has not answered yet.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._database.look()
+        return [found for concern in self._concerns if (found := concern.judge()) is not None]
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        await self._database.close()
 
 
 class _Database:
@@ -115,27 +116,44 @@ class _Database:
     def __init__(self, check: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
         self._check = check
         self._clock = clock
-        self._lock = asyncio.Lock()
+        # The look under way, and when the last one began and was over.
+        self._looking: asyncio.Task[None] | None = None
+        self._begun_at = -math.inf
         self._checked_at = -math.inf
         self._latency = 0.0
 
     def latency(self) -> float:
-        """Return what the last look has shown, in seconds."""
-        return self._latency
+        """Return what the last look has shown, in seconds; that of one under way, if it takes longer."""
+        if self._looking is None:
+            return self._latency
+        return max(self._latency, self._clock() - self._begun_at)
 
     async def look(self) -> None:
         """Ask the database, unless that was done a moment ago. Everybody waits for the same answer."""
-        async with self._lock:
-            begun = self._clock()
-            if begun - self._checked_at < DATABASE_CHECK_EVERY:
+        if self._looking is None:
+            if self._clock() - self._checked_at < DATABASE_CHECK_EVERY:
                 return
-            try:
-                async with asyncio.timeout(DATABASE_CHECK_TIMEOUT):
-                    await self._check()
-                self._latency = self._clock() - begun
-            except (StoreError, TimeoutError):
-                self._latency = math.inf
+            self._looking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._looking)
+
+    async def close(self) -> None:
+        """Give up a look under way."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
+
+    async def _ask(self) -> None:
+        begun = self._begun_at = self._clock()
+        try:
+            async with asyncio.timeout(DATABASE_CHECK_TIMEOUT):
+                await self._check()
+            self._latency = self._clock() - begun
             self._checked_at = self._clock()
+        except (StoreError, TimeoutError):
+            self._latency = math.inf
+            self._checked_at = self._clock()
+        finally:
+            self._looking = None
 
 
 def resident_bytes() -> float:
@@ -164,7 +182,7 @@ def _concerns(
 def _database_issue(seconds: float) -> str:
     if math.isinf(seconds):
         return "The database does not answer"
-    return f"The database took {seconds * 1000:.0f} ms to answer"
+    return f"The database takes {seconds * 1000:.0f} ms to answer"
 
 
 _TEXTS: Final[tuple[tuple[Callable[[float], str], str], ...]] = (

@@ -9,12 +9,13 @@ second: the registry then answers from what this node knows by itself, and the l
 """
 
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeAlias
 
 import msgspec
 
+from hubbub.cluster.reports import Question, Report
 from hubbub.contract import events, objects
 
 
@@ -86,7 +87,24 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     chat_ids: frozenset[str] | None
 
 
-Telling: TypeAlias = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff | Missed
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A node asks others, by their names; `number` sets its questions apart. For `Nodes` alone."""
+
+    number: int
+    asker: str
+    names: frozenset[str]
+    question: Question
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question, heard by its asker only. For `Nodes` alone."""
+
+    number: int
+    asker: str
+    report: Report
+
+
+Telling: TypeAlias = MessageNew | ToRoom | ToUsers | ToEveryone | Expel | CutOff | Missed | Asked | Reported
 
 
 class Bus(Protocol):
@@ -276,3 +294,20 @@ class Limiter(Protocol):
         given, during which all are refused. A key keeps its `limit`, `window` and `block` from one attempt
         to the next.
         """
+
+
+class Nodes(Protocol):
+    """The nodes that are this server, and what each of the others reports of itself when it is asked."""
+
+    @property
+    def name(self) -> str:
+        """This node's name."""
+
+    async def names(self) -> list[str]:
+        """Return the names of the nodes that are alive, this one's among them, in order."""
+
+    async def ask(self, question: Question, names: AbstractSet[str]) -> list[Report]:
+        """Return what other nodes report; those that do not within about a second are left out."""
+
+    def answer_with(self, report: Callable[[Question], Awaitable[Report]]) -> None:
+        """Have the questions of others answered; to be called once. Reports are to be quick: see `ask`."""

@@ -1,6 +1,7 @@
 """What requests are answered when they succeed; `success` is always true and always first."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from hubbub.contract import objects
 
@@ -151,25 +152,31 @@ class ConnectionStats(Answer, frozen=True, kw_only=True):
     stats: objects.ConnectionStats
 
 
-class Metrics(Answer, frozen=True, kw_only=True):
+class OfNodes(Answer, frozen=True, kw_only=True):
+    """What all nodes know together; `missingNodes` is there only when some did not report in time."""
+
+    missing_nodes: list[str] | UnsetType = UNSET
+
+
+class Metrics(OfNodes, frozen=True, kw_only=True):
     """To `monitoring:metrics`."""
 
     metrics: objects.Metrics
 
 
-class ConnectionEvents(Answer, frozen=True, kw_only=True):
+class ConnectionEvents(OfNodes, frozen=True, kw_only=True):
     """To `monitoring:events`, oldest first."""
 
     events: list[objects.ConnectionEvent]
 
 
-class MonitoringStats(Answer, frozen=True, kw_only=True):
+class MonitoringStats(OfNodes, frozen=True, kw_only=True):
     """To `monitoring:stats`."""
 
     stats: objects.MonitoringStats
 
 
-class Health(Answer, frozen=True, kw_only=True):
+class Health(OfNodes, frozen=True, kw_only=True):
     """To `monitoring:health`."""
 
     health: objects.Health

@@ -119,6 +119,17 @@ def user_not_found() -> RequestError:
     return RequestError(Code.NOT_FOUND, "User not found")
 
 
+def node_not_found(names: list[str]) -> RequestError:
+    """The server has no such node; these are the ones it has."""
+    problem = Problem("node", f"must be one of {', '.join(names)}")
+    return RequestError(Code.NOT_FOUND, "Node not found", details=[problem])
+
+
+def node_silent() -> RequestError:
+    """The one node that was asked about itself has not answered."""
+    return RequestError(Code.UNAVAILABLE, "Node does not answer", retry_after=1)
+
+
 def not_in_room() -> RequestError:
     """The socket has not joined that chat's room."""
     return RequestError(Code.NOT_IN_ROOM, "User not in this room")

@@ -178,6 +178,7 @@ class Metrics(Request, frozen=True, kw_only=True):
     """Connection figures."""
 
     event: ClassVar[str] = "monitoring:metrics"
+    node: Id | None = None
 
 
 EventLimit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -191,18 +192,21 @@ class ConnectionEvents(Request, frozen=True, kw_only=True):
     type: ConnectionEventType | None = None
     user_id: Id | None = None
     ip: Id | None = None
+    node: Id | None = None
 
 
 class MonitoringStats(Request, frozen=True, kw_only=True):
     """Connection figures with the busiest addresses and clients."""
 
     event: ClassVar[str] = "monitoring:stats"
+    node: Id | None = None
 
 
 class Health(Request, frozen=True, kw_only=True):
     """How the server is, and what to do about it."""
 
     event: ClassVar[str] = "monitoring:health"
+    node: Id | None = None
 
 
 class RefreshToken(Request, frozen=True, kw_only=True):

@@ -206,3 +206,20 @@ class Ready(objects.Object, frozen=True, kw_only=True):
 
     status: str
     problems: list[str]
+
+
+class Node(objects.Object, frozen=True, kw_only=True):
+    """A node of the server: the name that it has until it ends, and which process on which machine it is."""
+
+    node: str
+    host: str
+    pid: int
+    started_at: str
+    active_connections: int
+
+
+class NodeList(objects.Object, frozen=True, kw_only=True):
+    """The nodes by name; `missingNodes` is there only when some did not report in time."""
+
+    nodes: list[Node]
+    missing_nodes: list[str] | UnsetType = UNSET

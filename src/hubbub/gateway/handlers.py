@@ -11,10 +11,10 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from hubbub.chat.health import Health
 from hubbub.chat.limits import Limits
 from hubbub.chat.messages import Messages, Outcome
 from hubbub.chat.monitoring import Monitoring
+from hubbub.chat.overview import Overview
 from hubbub.chat.presence import Presence
 from hubbub.chat.receipts import Receipts
 from hubbub.chat.recovery import Found, Recovery, Resumed, within
@@ -44,7 +44,7 @@ class Parts:
     presence: Presence
     recovery: Recovery
     monitoring: Monitoring
-    health: Health
+    overview: Overview
     limits: Limits
     tokens: Tokens
 
@@ -271,21 +271,21 @@ class Handlers:
 
     # Monitoring.
 
-    async def metrics(self, _client: Client, _request: requests.Metrics) -> Result:
+    async def metrics(self, _client: Client, request: requests.Metrics) -> Result:
         """Tell connection figures."""
-        return self._parts.monitoring.metrics()
+        return await self._parts.overview.metrics(request.node)
 
     async def connection_events(self, client: Client, request: requests.ConnectionEvents) -> Result:
         """Tell the newest connection events."""
-        return self._parts.monitoring.events(client.who, request)
+        return await self._parts.overview.events(client.who, request)
 
-    async def monitoring_stats(self, client: Client, _request: requests.MonitoringStats) -> Result:
+    async def monitoring_stats(self, client: Client, request: requests.MonitoringStats) -> Result:
         """Tell connection figures with the busiest addresses and clients."""
-        return self._parts.monitoring.stats(client.who)
+        return await self._parts.overview.stats(client.who, request.node)
 
-    async def health(self, _client: Client, _request: requests.Health) -> Result:
+    async def health(self, _client: Client, request: requests.Health) -> Result:
         """Judge the server."""
-        return await self._parts.health.judge()
+        return await self._parts.overview.health(request.node)
 
     # The token.
 

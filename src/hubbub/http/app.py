@@ -10,7 +10,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.types import Scope
 
 from hubbub import __version__
-from hubbub.http import accounts, asgi, chats, docs, health
+from hubbub.http import accounts, asgi, chats, docs, health, monitoring
 from hubbub.http.bearer import given, identify
 from hubbub.http.bodies import MAX_BODY
 from hubbub.http.failures import HANDLERS
@@ -28,7 +28,15 @@ def make_http(parts: HttpParts) -> asgi.Application:
     """Build the application for everything but the sockets' path."""
     api = Router(
         "/api/v1",
-        route_handlers=[accounts.auth, accounts.users, chats.chats, health.live, health.ready, health.scrape],
+        route_handlers=[
+            accounts.auth,
+            accounts.users,
+            chats.chats,
+            monitoring.monitoring,
+            health.live,
+            health.ready,
+            health.scrape,
+        ],
     )
     probes = Router(
         "/",
@@ -65,6 +73,7 @@ def dependencies(parts: HttpParts) -> dict[str, Provide]:
         "limits": given(parts.limits),
         "accounts": given(parts.accounts),
         "chats": given(parts.chats),
+        "overview": given(parts.overview),
         "metrics": given(parts.metrics),
         "problems": given(parts.problems),
         "who": Provide(identify),

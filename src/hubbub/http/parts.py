@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hubbub.chat.accounts import Accounts
 from hubbub.chat.chats import Chats
 from hubbub.chat.limits import Limits
+from hubbub.chat.overview import Overview
 from hubbub.chat.tokens import Tokens
 from hubbub.http.asgi import Scope
 from hubbub.http.metrics import Metrics
@@ -23,6 +24,7 @@ class HttpParts:
     accounts: Accounts
     chats: Chats
     limits: Limits
+    overview: Overview
     metrics: Metrics
     problems: Callable[[], Awaitable[list[str]]]
     address_of: Callable[[Scope], str]

@@ -10,6 +10,7 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from hubbub.chat.accounts import Accounts
 from hubbub.chat.chats import Chats
+from hubbub.chat.overview import Overview
 from hubbub.chat.tokens import Identity
 from hubbub.contract.values import MAX_PAGE
 from hubbub.http.metrics import Metrics
@@ -27,6 +28,7 @@ def named_user(request: Request[Any, Any, Any], behind: str) -> str:
 Who = NamedDependency[Identity]
 AccountsPart = NamedDependency[Accounts]
 ChatsPart = NamedDependency[Chats]
+OverviewPart = NamedDependency[Overview]
 MetricsPart = NamedDependency[Metrics]
 ProblemsPart = NamedDependency[SkipValidation[Callable[[], Awaitable[list[str]]]]]
 Address = NamedDependency[str]
@@ -40,6 +42,9 @@ Cursor = Annotated[
 ]
 LoginName = Annotated[
     str | None, QueryParameter(max_length=254, description="Name, e-mail address or id of the one user")
+]
+NodeName = Annotated[
+    str | None, QueryParameter(max_length=128, description="Name of the one node; absent for all together")
 ]
 After = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1, description="Messages with a higher `seq`")]
 Before = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1, description="Messages with a lower `seq`")]

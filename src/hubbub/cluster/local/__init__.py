@@ -6,6 +6,7 @@ other things is atomic.
 
 from hubbub.cluster.local.bus import LocalBus
 from hubbub.cluster.local.limiter import LocalLimiter
+from hubbub.cluster.local.nodes import LocalNodes
 from hubbub.cluster.local.registry import LocalRegistry
 
-__all__ = ["LocalBus", "LocalLimiter", "LocalRegistry"]
+__all__ = ["LocalBus", "LocalLimiter", "LocalNodes", "LocalRegistry"]

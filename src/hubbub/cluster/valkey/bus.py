@@ -47,6 +47,8 @@ class ValkeyBus:
         self._prefix = prefix
         self._sender = node, secrets.randbits(62)
         self._own = frames.prefix_of(self._sender)
+        # Where answers to this node's questions come: one that is lost is asked for again, not healed.
+        self._inbox = f"{prefix}{frames.node_channel(node)}"
         self.voice = Voice(make_servers(), f"{prefix}probe")
         self.ears = Ears(make_servers(), f"{prefix}beat:{node}", self._hear, self._gap)
         self.heard = Heard()
@@ -58,6 +60,7 @@ class ValkeyBus:
     async def open(self) -> None:
         """Connect, and hear what concerns every node. Raises `Unreachable`."""
         self.ears.watch(self._prefix + frames.ALL)
+        self.ears.watch(self._inbox)
         await self.voice.open()
         await self.ears.open()
         self._beating = asyncio.create_task(self._beat())
@@ -156,5 +159,7 @@ class ValkeyBus:
         """Tell the own subscribers that something may have been missed on a channel, or on any."""
         if channel is None:
             self._numbers.clear()
+        elif channel == self._inbox:
+            return
         chat_id = None if channel is None else frames.chat_of(channel.removeprefix(self._prefix))
         self._local.publish(Missed(chat_ids=None if chat_id is None else frozenset((chat_id,))))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hubbub.cluster.address import Address, parse
+from hubbub.cluster.valkey.asking import ValkeyNodes
 from hubbub.cluster.valkey.batches import Away, Batches
 from hubbub.cluster.valkey.bus import ValkeyBus
 from hubbub.cluster.valkey.keys import Keys
@@ -24,6 +25,7 @@ class Cluster:
     registry: ValkeyRegistry
     limiter: ValkeyLimiter
     places: Places
+    nodes: ValkeyNodes
     _membership: Membership
     _batches: tuple[Batches, Batches]
 
@@ -37,6 +39,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Leave the others. To be called once all sockets are cleared away."""
+        await self.nodes.close()
         await self.places.close()
         await self._membership.close()
         await self.bus.close()
@@ -71,7 +74,9 @@ async def open_cluster(
     bus = ValkeyBus(servers, prefix, name)
     registry = ValkeyRegistry(membership)
     limiter = ValkeyLimiter(limits, prefix, clock)
-    cluster = Cluster(name, bus, registry, limiter, Places(membership), membership, (limits, states))
+    places = Places(membership)
+    nodes = ValkeyNodes(bus, places)
+    cluster = Cluster(name, bus, registry, limiter, places, nodes, membership, (limits, states))
     try:
         await _open(address, bus, membership, (limits, states))
     except BaseException:
@@ -80,6 +85,7 @@ async def open_cluster(
             await batches.close()
         raise
     bus.subscribe(registry.heard)
+    bus.subscribe(nodes.heard)
     return cluster
 
 

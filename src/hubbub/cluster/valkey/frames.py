@@ -10,13 +10,24 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from hubbub.cluster.base import CutOff, Expel, MessageNew, Missed, Telling, ToEveryone, ToRoom, ToUsers
+from hubbub.cluster.base import (
+    Asked,
+    CutOff,
+    Expel,
+    MessageNew,
+    Missed,
+    Reported,
+    Telling,
+    ToEveryone,
+    ToRoom,
+    ToUsers,
+)
 from hubbub.contract import events
 
 VERSION: Final = 1
 
 ALL: Final = "all"
-"""The channel of what concerns every node; the others are `chat:ID`."""
+"""The channel of what concerns every node; the others are `chat:ID` and, for one node, `node:NAME`."""
 
 
 class Unknown(Exception):
@@ -77,7 +88,7 @@ class _RawEvent(_Event, frozen=True, kw_only=True):
     event: msgspec.Raw
 
 
-Body: TypeAlias = "MessageNew | Expel | CutOff | _Event"
+Body: TypeAlias = "MessageNew | Expel | CutOff | Asked | Reported | _Event"
 
 
 def _leaves(cls: type[events.Event]) -> Iterator[type[events.Event]]:
@@ -128,6 +139,8 @@ _KINDS: Final[dict[str, Callable[[msgspec.Raw], Telling]]] = {
     "everyone": _to_everyone,
     "expel": msgspec.msgpack.Decoder(Expel).decode,
     "cutoff": msgspec.msgpack.Decoder(CutOff).decode,
+    "asked": msgspec.msgpack.Decoder(Asked).decode,
+    "reported": msgspec.msgpack.Decoder(Reported).decode,
 }
 
 
@@ -141,6 +154,11 @@ def chat_of(channel: str) -> str | None:
     return channel[5:] if channel.startswith("chat:") else None
 
 
+def node_channel(name: str) -> str:
+    """Return the channel of what is told to one node."""
+    return f"node:{name}"
+
+
 def channel_of(telling: Telling) -> str | None:
     """Return where something is told; None when only to this node."""
     match telling:
@@ -148,6 +166,8 @@ def channel_of(telling: Telling) -> str | None:
             return chat_channel(telling.message.chat_id)
         case ToRoom(chat_id=chat_id) | ToUsers(chat_id=str(chat_id)):
             return chat_channel(chat_id)
+        case Reported(asker=asker):
+            return node_channel(asker)
         case Missed():
             return None
     return ALL
@@ -159,10 +179,20 @@ def encode(sender: tuple[str, int], counter: int, telling: Telling) -> bytes:
     return _encode(_Outgoing(VERSION, *sender, counter, kind, body))
 
 
+_WHOLE: Final[dict[type, str]] = {
+    MessageNew: "message",
+    Expel: "expel",
+    CutOff: "cutoff",
+    Asked: "asked",
+    Reported: "reported",
+}
+"""Tellings that are their own bodies."""
+
+
 def _body(telling: Telling) -> "tuple[str, Body]":
     match telling:
-        case MessageNew():
-            return "message", telling
+        case MessageNew() | Expel() | CutOff() | Asked() | Reported():
+            return _WHOLE[type(telling)], telling
         case ToRoom():
             event = telling.event
             return "room", _Event(
@@ -178,10 +208,6 @@ def _body(telling: Telling) -> "tuple[str, Body]":
         case ToEveryone():
             event = telling.event
             return "everyone", _Event(name=event.event, event=event, skip_user=telling.skip_user)
-        case Expel():
-            return "expel", telling
-        case CutOff():
-            return "cutoff", telling
         case Missed():
             raise TypeError("what this node has missed is nothing for others")
 

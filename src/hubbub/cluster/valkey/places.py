@@ -57,6 +57,11 @@ class Places:
             await asyncio.shield(self._looking)
         return self._known.get(name)
 
+    async def names(self) -> list[str]:
+        """Return the names of the nodes that can be found, in order; with Valkey away, as they were."""
+        await asyncio.shield(self._look())
+        return sorted(self._known)
+
     async def close(self) -> None:
         """Look nothing up any more."""
         if self._looking is not None:

@@ -49,6 +49,11 @@ class Voice:
         self.published = 0
         self.dropped = 0
 
+    @property
+    def backlog(self) -> int:
+        """How many bytes wait to be published."""
+        return self._bytes
+
     async def open(self) -> None:
         """Connect, and begin. Raises `Unreachable`."""
         try:
