@@ -56,6 +56,8 @@ class GuardedHttp(HttpToolsProtocol):
         self.timer_slot = -1
         self._in_head = True
         self._head_size = 0
+        # Whether a request ended in the piece that is being read: then most of it is not the next one's head.
+        self._begins_anew = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Start the clock for the first request.
@@ -80,8 +82,9 @@ class GuardedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head that is too long."""
+        self._begins_anew = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._begins_anew:
             self._head_size += len(data)
             if self._head_size > _MAX_HEAD:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -145,6 +148,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        self._begins_anew = True
         self._timers.cancel(self)
         super().on_message_complete()
 
