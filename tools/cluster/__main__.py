@@ -72,7 +72,7 @@ hubbub: {len(cluster.nodes)} nodes as one server, development profile
   PostgreSQL  {cluster.database_url}
   Valkey      {cluster.valkey.url}
 
-Data is in {shown(cluster.folder)} and stays there; logs are in {shown(cluster.logs)}.
+Data stays in {shown(cluster.folder)}, until you remove that; logs are in {shown(cluster.logs)}.
 
 To chat over different nodes, in two terminals:
 
