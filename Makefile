@@ -12,16 +12,19 @@ NODE := $(shell command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak lint check bench lock clean
+.PHONY: help install run run-cluster test soak lint check bench lock clean
 
 help: ## Show this list
-	@echo "hubbub: make <target>   (ARGS='...' is passed on to run, test and bench)"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "hubbub: make <target>   (ARGS='...' is passed on to run, run-cluster, test and bench)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/hubbub.stamp ## Make .venv and install hubbub with its pinned dependencies
 
 run: $(VENV)/hubbub.stamp ## Serve on http://127.0.0.1:3001 in the development profile
 	@exec $(BIN)/hubbub serve --dev $(ARGS)
+
+run-cluster: $(VENV)/dev.stamp $(VENV)/hubbub.stamp ## Serve by three nodes with PostgreSQL, Valkey and a balancer, on http://127.0.0.1:3001
+	@exec $(BIN)/python -m tools.cluster $(ARGS)
 
 test: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)

@@ -21,7 +21,8 @@ from tests.cluster.test_valkey_bus import Listener, message
 from tests.cluster.test_valkey_faults import hears, is_known
 from tests.cluster.test_valkey_nodes import settle
 from tests.harness.proxy import proxy
-from tests.harness.valkey import ValkeyServer, free_port, running
+from tests.harness.valkey import ValkeyServer, running
+from tools.cluster.program import free_port
 
 
 @asynccontextmanager

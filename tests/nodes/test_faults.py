@@ -120,7 +120,7 @@ async def test_postgresql_is_killed(nodes: Several, postgres_server: Postgres) -
         asyncio.create_task(insist(client, chat_id, name))
         for client, name in zip(clients * 8, names, strict=True)
     ]
-    await asyncio.to_thread(postgres_server.stop)
+    await asyncio.to_thread(postgres_server.crash)
     await asyncio.to_thread(postgres_server.start)
     await asyncio.gather(*sending)
     history = await nodes.worlds[1].rest.history(clients[0].user, chat_id)

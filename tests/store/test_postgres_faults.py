@@ -1,7 +1,6 @@
 """A PostgreSQL server that fails: nobody waits for ever, nothing is half done, it resumes unaided."""
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -142,7 +141,7 @@ async def test_the_server_crashes_and_comes_back(own_server: postgres.Postgres, 
         before = len(acknowledged)
         while len(acknowledged) < before + 50:
             await asyncio.wait(senders, timeout=0.01)
-        await asyncio.to_thread(own_server.stop, signal.SIGQUIT)
+        await asyncio.to_thread(own_server.crash)
         begun = monotonic()
         with pytest.raises(StoreUnavailable):
             await alone.read("a", limit=1)
@@ -274,7 +273,7 @@ async def test_failures_are_logged_once(
 ) -> None:
     """A server that is gone is one line, and one more when it can be used again."""
     caplog.set_level("INFO")
-    await asyncio.to_thread(own_server.stop)
+    await asyncio.to_thread(own_server.crash)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             await alone.append(message("a", "ann"))

@@ -126,9 +126,9 @@ async def test_a_failover_that_loses_the_tail(primary: postgres.Postgres) -> Non
             await PostgresStore.open(standby.url(name))
         while standby.sql("SELECT count(*) FROM messages", name) != "1":  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.02)
-        await asyncio.to_thread(standby.stop)
+        await asyncio.to_thread(standby.crash)
         await say(store, "a", "ann", "lost", "lost too")
-        await asyncio.to_thread(primary.stop)
+        await asyncio.to_thread(primary.crash)
         with pytest.raises(StoreUnavailable):
             await store.append(message("a", "ann"))
         # The standby's socket where the primary's was, as an address that moves.

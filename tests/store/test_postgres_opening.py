@@ -1,7 +1,6 @@
 """Databases that a server must not begin with: one readable line, and never the password."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +142,7 @@ async def test_a_server_that_stops_in_the_middle(postgres_server: postgres.Postg
     with postgres.running() as server:
         name = server.create()
         opening = asyncio.create_task(PostgresStore.open(server.url(name)))
-        await asyncio.to_thread(server.stop, signal.SIGQUIT)
+        await asyncio.to_thread(server.crash)
         await asyncio.gather(opening, return_exceptions=True)
         await asyncio.to_thread(server.start)
         store = await PostgresStore.open(server.url(name))
