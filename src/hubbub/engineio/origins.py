@@ -23,15 +23,18 @@ def client_address(request: Request, config: EngineConfig) -> str:
     X-Forwarded-For is read from the right, past every trusted proxy, since what stands further left is the
     client's own word. IPv4 addresses look the same whether or not they came in over an IPv6 socket.
     """
+    forwarded = request.headers.get("x-forwarded-for")
+    if forwarded is None:
+        return _plain(request.peer)
     address = _parse(request.peer)
     if address is None:
         return request.peer
-    for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+    for hop in reversed(forwarded.split(",")):
         said = _parse(hop.strip())
         if said is None or not _trusted(address, config):
             break
         address = said
-    return _text(address)
+    return str(address)
 
 
 def origin_allowed(request: Request, config: EngineConfig) -> bool:
@@ -97,8 +100,10 @@ def _parse(text: str) -> _Address | None:
     return _parse_address(text) if len(text) <= _LONGEST_ADDRESS else None
 
 
-# Clients come back, and many of them through the same proxy.
-_text = lru_cache(maxsize=1024)(str)
+@lru_cache(maxsize=1024)  # clients come back, and make several requests
+def _plain(peer: str) -> str:
+    address = _parse(peer)
+    return peer if address is None else str(address)
 
 
 @lru_cache(maxsize=1024)
