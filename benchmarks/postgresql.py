@@ -1,4 +1,5 @@
-"""What a durable append costs on PostgreSQL, beside a bare loop of INSERTs with the same fsync.
+"""What the writes of a node cost on PostgreSQL, beside a bare loop of INSERTs with the same fsync: messages,
+receipts one by one, and the positions of sessions that a heartbeat's answer moves.
 
     python -m benchmarks.postgresql [SECONDS]
 
@@ -10,6 +11,7 @@ import itertools
 import statistics
 import sys
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter, process_time
 
@@ -19,9 +21,11 @@ import uvloop
 from hubbub.store.postgres import PostgresStore
 from hubbub.store.records import NewMessage
 from tests import postgres
-from tests.store.samples import room
+from tests.store.samples import NOW, room, session
 
 CHATS = 40
+SESSIONS = 20_000
+READER = "reader"
 CONTENT = "x" * 200
 TABLE = "CREATE TABLE bare (position bigserial PRIMARY KEY, id text UNIQUE, content text)"
 INSERT = "INSERT INTO bare (id, content) VALUES ($1, $2) RETURNING position"
@@ -76,19 +80,33 @@ async def run(server: postgres.Postgres, seconds: float) -> None:
     await bare.execute(TABLE)
     store = await PostgresStore.open(server.url(server.create()))
     for number in range(CHATS):
-        await room(store, f"chat-{number}", f"user-{number}")
+        await room(store, f"chat-{number}", f"user-{number}", READER)
 
     async def insert(_: int) -> object:
         return await bare.fetchval(INSERT, str(uuid.uuid4()), CONTENT)
 
+    sent: deque[tuple[str, str]] = deque()
+
     async def append(number: int) -> object:
-        return await store.append(new_message(number))
+        new = new_message(number)
+        sent.append((new.chat_id, new.id))
+        return await store.append(new)
+
+    async def confirm(_: int) -> object:
+        chat_id, id_ = sent.popleft()
+        return await store.confirm(chat_id, READER, [id_], "read", NOW)
+
+    async def save(number: int) -> None:
+        await store.save_session(session(f"session-{number % SESSIONS}", READER))
 
     for _ in range(2):
         await measure("bare INSERT, one connection", insert, 1, seconds)
         await measure("append", append, 1, seconds)
     for callers in (16, 64, 256):
         await measure("append", append, callers, seconds)
+    for callers in (64, 256):
+        await measure("receipt of one message", confirm, callers, seconds / 2)
+        await measure("position of a session", save, callers, seconds)
     await store.close()
     await bare.close()
 

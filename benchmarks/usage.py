@@ -1,6 +1,7 @@
 """CPU time and memory of a process by the kernel's accounting (Linux: proc(5))."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,12 @@ class Usage:
     core: float
 
     @classmethod
+    def of_all(cls, processes: Iterable[int]) -> "Usage":
+        """What processes with all their descendants have used together, on the first one's core."""
+        each = [cls.of(one) for process in processes for one in _family(process)]
+        return cls(sum(one.cpu for one in each), sum(one.waited for one in each), each[0].core)
+
+    @classmethod
     def of(cls, process: int) -> "Usage":
         """What process `process` has used. Raises ProcessLookupError when there is no such process."""
         proc = Path("/proc") / str(process)
@@ -32,6 +39,18 @@ class Usage:
             raise ProcessLookupError(f"the server, process {process}, has ended") from error
         cpu = (int(fields[11]) + int(fields[12])) * _TICK
         return cls(cpu, sum(map(_waited, threads)), _core_busy(os.sched_getaffinity(process)))
+
+
+def _family(process: int) -> list[int]:
+    """A process and its descendants at this moment."""
+    found = [process]
+    for one in found:
+        for listed in (Path("/proc") / str(one) / "task").glob("*/children"):
+            try:
+                found += map(int, listed.read_text().split())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended since it was listed
+    return found
 
 
 def _waited(thread: Path) -> float:
@@ -53,6 +72,11 @@ def _core_busy(cores: set[int]) -> float:
             )
             return (user + nice + system + interrupts + soft_interrupts + stolen) * _TICK
     return 0.0
+
+
+def memory_of_all(processes: Iterable[int]) -> int:
+    """Bytes of memory of processes and all their descendants, as `memory` tells it of one."""
+    return sum(memory(one) for process in processes for one in _family(process))
 
 
 def memory(process: int) -> int:

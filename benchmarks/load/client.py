@@ -27,14 +27,14 @@ def event(name: str, body: Mapping[str, object]) -> bytes:
     return json.dumps([name, body], separators=(",", ":")).encode()
 
 
-def _dial(endpoint: Endpoint, *, narrow: bool) -> socket.socket:
+def _dial(host: str, port: int, *, narrow: bool) -> socket.socket:
     sock = socket.socket()
     sock.settimeout(10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if narrow:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW_BUFFER)
-    sock.connect((endpoint.host, endpoint.port))
+    sock.connect((host, port))
     return sock
 
 
@@ -58,11 +58,12 @@ class Client:
         """Open the connection, or another one when the one before is closed."""
         self.tail = b""
         self.upgraded = False
+        port = endpoint.port_of(self.number)
         try:
-            self.sock = _dial(endpoint, narrow=self.narrow)
+            self.sock = _dial(endpoint.host, port, narrow=self.narrow)
         except OSError as error:
             raise LoadError(f"client {self.number} could not connect: {error}") from error
-        self.sock.sendall(upgrade_request(endpoint.host, endpoint.port, sid))
+        self.sock.sendall(upgrade_request(endpoint.host, port, sid))
         self.sock.setblocking(False)
 
     def upgrade(self, data: bytes) -> bytes:

@@ -33,7 +33,7 @@ def carry_out(plan: ConnectPlan, own: int, tell: Callable[[str], None]) -> Tally
     arrivals = Arrivals(len(plan.auths), plan.in_flight, make, switchboard)
     try:
         tell("measuring")
-        began, meter = time.monotonic(), Meter(plan.endpoint.server, own)
+        began, meter = time.monotonic(), Meter(plan.endpoint, own)
         arrivals.run(_CONNECT_SECONDS)
         storm = meter.read()
         quiet = fall_silent(

@@ -7,7 +7,7 @@ from benchmarks.load.arrivals import Arrivals, Newcomer, fall_silent
 from benchmarks.load.meter import Meter
 from benchmarks.load.plan import IdlePlan, Tally
 from benchmarks.load.switchboard import Switchboard
-from benchmarks.usage import memory
+from benchmarks.usage import memory_of_all
 
 _CONNECT_SECONDS = 180.0
 _SILENCE_SECONDS = 2.0
@@ -33,11 +33,12 @@ def carry_out(plan: IdlePlan, own: int, tell: Callable[[str], None]) -> Tally:
     arrivals = Arrivals(len(plan.auths), plan.in_flight, make, switchboard)
     try:
         tell("connecting")
-        before = memory(plan.endpoint.server)
+        before = memory_of_all(plan.endpoint.processes)
         arrivals.run(_CONNECT_SECONDS)
         quiet = fall_silent(switchboard, heard, _SILENCE_SECONDS, _SILENCE_SECONDS_AT_MOST)
         tell("measuring")
-        after, told, meter = memory(plan.endpoint.server), heard(), Meter(plan.endpoint.server, own)
+        after, told = memory_of_all(plan.endpoint.processes), heard()
+        meter = Meter(plan.endpoint, own)
         until = time.monotonic() + plan.seconds
         switchboard.run(lambda: time.monotonic() >= until, plan.seconds)
         effort = meter.read()

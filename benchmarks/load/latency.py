@@ -110,7 +110,7 @@ def carry_out(plan: LatencyPlan, own: int, tell: Callable[[str], None]) -> Tally
         schedule.begin(time.monotonic())
         first = _send(schedule, clients, switchboard, 0, schedule.measuring[0])
         tell("measuring")
-        meter = Meter(plan.endpoint.server, own)
+        meter = Meter(plan.endpoint, own)
         last = _send(schedule, clients, switchboard, first, schedule.measuring[1])
         effort = meter.read()
         tell("settling")

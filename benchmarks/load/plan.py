@@ -16,11 +16,26 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect to; `server` is the process whose CPU is measured."""
+    """Where to connect to; `server` is the process whose CPU is measured, with its children.
+
+    A server of several nodes has `ports` of the further ones, and `beside` are the processes of those and of
+    what they share.
+    """
 
     host: str
     port: int
     server: int
+    ports: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """All that are measured."""
+        return (self.server, *self.beside)
+
+    def port_of(self, number: int) -> int:
+        """Where a client connects to: one node after the other."""
+        return (self.port, *self.ports)[number % (1 + len(self.ports))]
 
 
 class RoomsPlan(msgspec.Struct, frozen=True, tag="rooms"):
@@ -29,6 +44,7 @@ class RoomsPlan(msgspec.Struct, frozen=True, tag="rooms"):
     A sender has `window` messages without an ack at a time and sends the next one when an ack comes, so that
     `len(rooms) * senders * window` messages are in flight. `warm` and `measure` are seconds. The last `slow`
     members of a room read nearly nothing until the measuring is over. `content` is the size of a message.
+    Not `ordered`, members may get messages of different senders in different orders.
     """
 
     endpoint: Endpoint
@@ -39,6 +55,7 @@ class RoomsPlan(msgspec.Struct, frozen=True, tag="rooms"):
     measure: float = 4.0
     slow: int = 0
     content: int = 43
+    ordered: bool = True
 
 
 class SignalsPlan(msgspec.Struct, frozen=True, tag="signals"):

@@ -118,7 +118,7 @@ def carry_out(plan: PresencePlan, own: int, tell: Callable[[str], None]) -> Tall
     leavers = [number for number in everybody if number % 10]
     try:
         tell("arriving")
-        meter = Meter(plan.endpoint.server, own)
+        meter = Meter(plan.endpoint, own)
         crowd.enter(list(everybody))
         crowd.quiet(0.0)
         crowd.forget()

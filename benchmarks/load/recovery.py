@@ -183,7 +183,7 @@ def carry_out(plan: RecoveryPlan, own: int, tell: Callable[[str], None]) -> Tall
         scene.send(plan.messages)
         fall_silent(scene.switchboard, scene.heard, 0.4, 10.0)
         tell("measuring")
-        meter = Meter(plan.endpoint.server, own)
+        meter = Meter(plan.endpoint, own)
         began = scene.reunite()
         fall_silent(scene.switchboard, scene.heard, 0.4, 10.0)
         effort = meter.read()

@@ -32,7 +32,7 @@ def carry_out(plan: RoomsPlan, own: int, tell: Callable[[str], None]) -> Tally:
         crowd.start()
         crowd.run(lambda: False, time.monotonic() + plan.warm)
         tell("measuring")
-        before, meter = _received(crowd), Meter(plan.endpoint.server, own)
+        before, meter = _received(crowd), Meter(plan.endpoint, own)
         crowd.run(lambda: False, time.monotonic() + plan.measure)
         after, effort = _received(crowd), meter.read()
         grown = memory(plan.endpoint.server) - memory_before
@@ -46,7 +46,8 @@ def carry_out(plan: RoomsPlan, own: int, tell: Callable[[str], None]) -> Tally:
             "grown": grown,
             "cut": cut,
         }
-        return Tally(effort, figures, (*wrong_counts(counts), *complaints(crowd)), counts)
+        wrong = wrong_counts(counts, ordered=plan.ordered)
+        return Tally(effort, figures, (*wrong, *complaints(crowd)), counts)
     finally:
         crowd.close()
 
@@ -62,10 +63,13 @@ def fall_silent(crowd: Crowd) -> None:
 
 
 def _received(crowd: Crowd) -> tuple[int, int]:
-    """Deliveries and messages so far."""
+    """Deliveries and messages so far. Where there is no one order, the transcript is behind: acks count."""
     crowd.sweep()
     deliveries = sum(member.conversation.transcript.received(member) for member in crowd.prompt)
-    return deliveries, sum(conversation.transcript.count for conversation in crowd.conversations)
+    ordered = crowd.plan.ordered
+    return deliveries, sum(
+        said.transcript.count if ordered else said.acknowledged for said in crowd.conversations
+    )
 
 
 def settle(crowd: Crowd) -> None:

@@ -146,7 +146,7 @@ def carry_out(plan: SignalsPlan, own: int, tell: Callable[[str], None]) -> Tally
             client.storm()
         _run(switchboard, plan.warm)
         tell("measuring")
-        before, meter = _answered(clients), Meter(plan.endpoint.server, own)
+        before, meter = _answered(clients), Meter(plan.endpoint, own)
         _run(switchboard, plan.measure)
         requests, effort = _answered(clients) - before, meter.read()
         tell("settling")

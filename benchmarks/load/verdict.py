@@ -5,6 +5,7 @@ that something else than the server was measured; another round may be better.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from benchmarks.load.plan import Counts, Effort
@@ -17,9 +18,9 @@ TAKEN_LIMIT: Final = 0.1
 """Share of the time that the server's core may give to others, the kernel's own threads among them."""
 
 
-def wrong_counts(counts: Counts) -> tuple[str, ...]:
-    """What does not add up; empty when every message went to everybody, once and in order."""
-    return tuple(_wrong(counts))
+def wrong_counts(counts: Counts, *, ordered: bool = True) -> tuple[str, ...]:
+    """What does not add up; empty when every message went to everybody, once and, if `ordered`, in order."""
+    return tuple(_wrong(counts if ordered else replace(counts, swapped=0)))
 
 
 def disturbances(effort: Effort) -> tuple[str, ...]:

@@ -1,15 +1,27 @@
 // Node's Socket.IO as the peer: joins, broadcasts, acknowledges. In memory, with no check of anything: the least
-// honest amount of the work that hubbub does. Prints its address when it can be connected to.
+// honest amount of the work that hubbub does. Prints its address when it can be connected to. With BENCHMARK_VALKEY,
+// the path of a socket, it is one of several nodes, which share their numbers and broadcasts.
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const server = createServer();
 const presence = "BENCHMARK_PRESENCE" in process.env;
 const recovery = "BENCHMARK_RECOVERY" in process.env;
 const io = new Server(server, { serveClient: false, ...(recovery && { connectionStateRecovery: {} }) });
+const path = process.env.BENCHMARK_VALKEY;
+const valkey = path && (await createClient({ socket: { path } }).connect());
+if (valkey) io.adapter(createAdapter(valkey, await valkey.duplicate().connect()));
 const chat = io.of("/chat");
 const lastSeq = new Map();
+
+function nextSeq(chatId) {
+  const seq = (lastSeq.get(chatId) ?? 0) + 1;
+  lastSeq.set(chatId, seq);
+  return seq;
+}
 
 chat.on("connection", (socket) => {
   const { userId, username } = socket.handshake.auth;
@@ -27,9 +39,8 @@ chat.on("connection", (socket) => {
     ack({ success: true, message: "Joined chat successfully" });
   });
 
-  socket.on("message:send", ({ chatId, content, type, clientMessageId }, ack) => {
-    const seq = (lastSeq.get(chatId) ?? 0) + 1;
-    lastSeq.set(chatId, seq);
+  socket.on("message:send", async ({ chatId, content, type, clientMessageId }, ack) => {
+    const seq = valkey ? await valkey.incr(`seq:${chatId}`) : nextSeq(chatId);
     const message = {
       id: randomUUID(),
       content,

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Final
 import jwt
 
 from benchmarks.load.plan import Room
+from benchmarks.peers.engines import running_postgres, running_valkey
 from benchmarks.peers.peer import Venue
 from benchmarks.processes import ROOT, Address, PeerError, serving
 
@@ -93,7 +94,7 @@ class Hubbub:
 
     @contextmanager
     def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
-        """A server with a new database, writer thread and all on one core."""
+        """A server with a new database, writer thread and all on one core; workers are on all of them."""
         secret = secrets.token_hex(32)
         numbers = itertools.count()
 
@@ -104,6 +105,41 @@ class Hubbub:
             members = [users(size) for size in sizes]
             return tuple(Room(_make_chat(address, auths[0]["token"]), auths) for auths in members)
 
-        command = (sys.executable, "-m", "hubbub", "serve")
-        with serving(command, folder, core, _environment(folder, secret)) as address:
-            yield Venue(address, open_rooms, users, presence_to_chats_above=1000, offline_grace=2.0)
+        settings = _environment(folder, secret)
+        with _serving(folder, core, settings, extras) as (nodes, beside):
+            address = nodes[0]
+            yield Venue(
+                address,
+                open_rooms,
+                users,
+                presence_to_chats_above=1000,
+                offline_grace=2.0,
+                ports=tuple(node.port for node in nodes[1:]),
+                beside=beside,
+            )
+
+
+@contextmanager
+def _serving(
+    folder: Path, core: int | None, settings: dict[str, str], extras: frozenset[str]
+) -> Iterator[tuple[list[Address], tuple[int, ...]]]:
+    """Its nodes, one for most scenarios, and the other processes that belong to them."""
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "hubbub", "serve"]
+        shared = extras & {"nodes", "worker", "workers"}
+        if not shared:
+            yield [stack.enter_context(serving(command, folder, core, settings))], ()
+            return
+        core = core if "nodes" in extras else None
+        url, database = stack.enter_context(running_postgres(folder / "postgres", core))
+        bus = stack.enter_context(running_valkey(core))
+        settings |= {"HUBBUB_DATABASE_URL": url, "HUBBUB_VALKEY_URL": bus.url}
+        if "workers" in extras:
+            command += ["--workers", "2"]
+        nodes = []
+        for number in range(2 if "nodes" in extras else 1):
+            own = folder if number == 0 else folder / "second"
+            own.mkdir(exist_ok=True)
+            own_settings = settings | {"HUBBUB_DATA_DIR": str(own / "data")}
+            nodes.append(stack.enter_context(serving(command, own, core, own_settings)))
+        yield nodes, (database, bus.program.pid, *(node.process for node in nodes[1:]))

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from benchmarks.peers.engines import running_valkey
 from benchmarks.peers.peer import Venue
 from benchmarks.peers.unchecked import environment, venue
 from benchmarks.processes import ROOT, serving
@@ -25,7 +27,7 @@ class Node:
         """Node itself, or the packages that `npm ci` installs."""
         if shutil.which("node") is None:
             return "there is no `node` here"
-        if not (_FOLDER / "node_modules" / "socket.io").is_dir():
+        if not (_FOLDER / "node_modules" / "redis").is_dir():
             return "its packages are not installed: run `npm ci` in benchmarks/node"
         return None
 
@@ -33,14 +35,27 @@ class Node:
         """Of Node, the server and its WebSocket library."""
         node = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout
         versions = {"node": node.strip()}
-        for package in ("socket.io", "engine.io", "ws"):
+        for package in ("socket.io", "engine.io", "ws", "@socket.io/redis-adapter", "redis"):
             manifest = json.loads((_FOLDER / "node_modules" / package / "package.json").read_text())
             versions[package] = manifest["version"]
         return versions
 
     @contextmanager
     def serve(self, folder: Path, core: int | None, extras: frozenset[str]) -> Iterator[Venue]:
-        """One process."""
+        """One process; with `nodes` two of them and the Valkey between."""
         command = ("node", str(_FOLDER / "server.mjs"))
-        with serving(command, folder, core, environment(extras, NODE_ENV="production")) as address:
-            yield venue(address)
+        settings = environment(extras, NODE_ENV="production")
+        if "nodes" not in extras:
+            with serving(command, folder, core, settings) as address:
+                yield venue(address)
+            return
+        second = folder / "second"
+        second.mkdir()
+        with running_valkey(core) as bus:
+            settings["BENCHMARK_VALKEY"] = str(bus.path)
+            with (
+                serving(command, folder, core, settings) as address,
+                serving(command, second, core, settings) as other,
+            ):
+                beside = (other.process, bus.program.pid)
+                yield replace(venue(address), ports=(other.port,), beside=beside, ordered=False)

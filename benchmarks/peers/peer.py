@@ -25,11 +25,18 @@ class Venue:
     """Users from whose number on only those who share a chat are told of somebody's presence."""
     offline_grace: float = 0.0
     """How long, in seconds, a user without connections is not called offline yet."""
+    ports: tuple[int, ...] = ()
+    """Of the further nodes, where there are several."""
+    beside: tuple[int, ...] = ()
+    """The processes of the further nodes and of what they share."""
+    ordered: bool = True
+    """Whether all members of a room get its messages in the same order."""
 
     @property
     def endpoint(self) -> Endpoint:
         """For the load generator."""
-        return Endpoint(self.address.host, self.address.port, self.address.process)
+        address = self.address
+        return Endpoint(address.host, address.port, address.process, self.ports, self.beside)
 
 
 class Peer(Protocol):
@@ -53,5 +60,6 @@ class Peer(Protocol):
         """A fresh server on `core` with its files in the empty `folder`. Raises PeerError.
 
         `extras` are what a scenario needs beyond rooms and messages: `presence`, `recovery`. hubbub always
-        has them, the others only when they are asked for.
+        has them, the others only when they are asked for. With `nodes` two nodes serve together, with
+        `worker` and `workers` one or two workers do, on all cores; not every peer can.
         """

@@ -7,11 +7,13 @@ from benchmarks.scenarios import (
     connect_storm,
     idle_memory,
     latency,
+    nodes,
     presence_storm,
     recovery_storm,
     slow_readers,
     small_rooms,
     typing_receipts,
+    workers,
 )
 from benchmarks.scenarios.scenario import Case
 
@@ -28,5 +30,7 @@ SCENARIOS: dict[str, Sequence[Case]] = {
     "recovery-storm": recovery_storm.CASES,
     "presence-storm": presence_storm.CASES,
     "slow-readers": slow_readers.CASES,
+    "nodes": nodes.CASES,
+    "workers": workers.CASES,
 }
 DEFAULT = tuple(name for name in SCENARIOS if name not in {"big-room-5000-more", "big-room-one-sender"})

@@ -1,6 +1,6 @@
 """10,000 clients that do nothing: what a connection costs by being there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.load.plan import IdlePlan, Tally
 from benchmarks.load.spawn import carry_out
@@ -8,6 +8,7 @@ from benchmarks.peers.peer import Venue
 from benchmarks.processes import descriptors
 from benchmarks.scenarios.scenario import (
     BIG_ROOMS_ONLY,
+    ONE_NODE_ONLY,
     Bar,
     Conditions,
     Measurement,
@@ -69,11 +70,17 @@ def _values(tally: Tally) -> dict[str, float]:
     }
 
 
-CASES = (
-    IdleMemory(
-        "10,000 idle connections",
-        bars=(Bar(_MEMORY.key, "node", 0.4, 0.25), against_python(_MEMORY)),
-        without=BIG_ROOMS_ONLY,
-        rounds=1,
-    ),
+_IDLE = IdleMemory(
+    "10,000 idle connections",
+    bars=(Bar(_MEMORY.key, "node", 0.4, 0.25), against_python(_MEMORY)),
+    without=BIG_ROOMS_ONLY,
+    rounds=1,
+)
+CASES = (_IDLE,)
+SEVERAL_NODES = replace(
+    _IDLE,
+    name="10,000 idle connections on 2 nodes, all processes together",
+    bars=(),
+    without=ONE_NODE_ONLY,
+    extras=frozenset({"nodes"}),
 )

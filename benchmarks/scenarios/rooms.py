@@ -8,6 +8,7 @@ from benchmarks.load.verdict import disturbances
 from benchmarks.peers.peer import Venue
 from benchmarks.scenarios.scenario import (
     BIG_ROOMS_ONLY,
+    ONE_NODE_ONLY,
     Bar,
     Conditions,
     Measurement,
@@ -61,6 +62,7 @@ class Rooms(Terms):
             window=self.window,
             warm=conditions.warm,
             measure=conditions.measure,
+            ordered=venue.ordered,
         )
         tally = carry_out(plan, conditions.core, conditions.tell)
         return measurement(lambda: _values(tally), tally.problems, disturbances(tally.effort))
@@ -91,6 +93,17 @@ def big_room(
         window=in_flight if one_sender else 1,
         bars=(*bars, against_python(_DELIVERIES)),
         rounds=rounds,
+    )
+
+
+def several_nodes(members: int, in_flight: int, *bars: Bar) -> Rooms:
+    """Two nodes that share the members of one room."""
+    return replace(
+        big_room(members, in_flight),
+        name=f"{members} in one room on 2 nodes, {in_flight} in flight",
+        bars=bars,
+        without=ONE_NODE_ONLY,
+        extras=frozenset({"nodes"}),
     )
 
 

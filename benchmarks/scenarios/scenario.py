@@ -133,6 +133,10 @@ BIG_ROOMS_ONLY = (("floor", "what it says is said by big rooms"),)
 """For `without`."""
 
 
+ONE_NODE_ONLY = tuple((name, "it is measured with one node only") for name in ("python-socketio", "floor"))
+"""For `without`."""
+
+
 def against_python(metric: Metric) -> Bar:
     """The bar that stands in every scenario."""
     return Bar(metric.key, "python-socketio", 0.2 if metric.less else 5)
