@@ -8,9 +8,13 @@ repeated or out of order.
 """
 
 import re
+import sys
 from array import array
 from bisect import bisect_right
 from typing import Protocol
+
+_NOWHERE = sys.maxsize
+"""The position of a member that has deviated: no bytes continue the transcript there."""
 
 _SEQ = re.compile(rb'"seq":(\d+)')
 _MARK = re.compile(rb'"clientMessageId":"(\d+)-(\d+)"')
@@ -72,6 +76,8 @@ class Transcript:
     def rewind(self, reading: Reading) -> bytes:
         """Take back the frame that `reading` is in the middle of: its bytes so far, to be walked again."""
         begun, reading.tail = reading.tail, b""
+        if reading.deviation is not None:
+            return begun
         start = self.ends[bisect_right(self.ends, reading.position) - 1]
         if start < reading.position:
             begun = bytes(self.data[start : reading.position])
@@ -125,6 +131,7 @@ class Transcript:
                 reading.position = self.ends[seq]
                 return
             reading.deviation = Deviation(expected)
+            reading.position = _NOWHERE
         reading.deviation.take(_numbers(frame)[0])
 
     def _agrees(self, seq: int, sender: int, own: int, frame: bytes) -> bool:

@@ -42,7 +42,8 @@ def running_postgres(folder: Path, core: int | None) -> Iterator[tuple[str, int]
     Raises PeerError.
     """
     sockets = Path(tempfile.mkdtemp(prefix="hubbub-"))
-    folder.parent.chmod(0o711)  # for PostgreSQL's user, who may be another one
+    for parent in (folder.parent, folder.parent.parent):
+        parent.chmod(0o711)  # for PostgreSQL's user, who may be another one
     folder.mkdir()
     with _told():
         server = LocalPostgres(folder, {})

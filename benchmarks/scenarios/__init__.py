@@ -31,6 +31,7 @@ SCENARIOS: dict[str, Sequence[Case]] = {
     "presence-storm": presence_storm.CASES,
     "slow-readers": slow_readers.CASES,
     "nodes": nodes.CASES,
+    "nodes-idle": idle_memory.SEVERAL_NODES_CASES,
     "workers": workers.CASES,
 }
 DEFAULT = tuple(name for name in SCENARIOS if name not in {"big-room-5000-more", "big-room-one-sender"})

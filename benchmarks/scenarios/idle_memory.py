@@ -77,10 +77,12 @@ _IDLE = IdleMemory(
     rounds=1,
 )
 CASES = (_IDLE,)
-SEVERAL_NODES = replace(
-    _IDLE,
-    name="10,000 idle connections on 2 nodes, all processes together",
-    bars=(),
-    without=ONE_NODE_ONLY,
-    extras=frozenset({"nodes"}),
+SEVERAL_NODES_CASES = (
+    replace(
+        _IDLE,
+        name="10,000 idle connections on 2 nodes, all processes together",
+        bars=(),
+        without=ONE_NODE_ONLY,
+        extras=frozenset({"nodes"}),
+    ),
 )

@@ -14,6 +14,7 @@ from benchmarks.load.client import LoadError
 from benchmarks.load.crowd import Crowd
 from benchmarks.load.member import Member
 from benchmarks.load.plan import Counts, Effort, Endpoint, Room, RoomsPlan, Tally
+from benchmarks.load.transcript import Deviation, Transcript
 from benchmarks.load.verdict import disturbances, wrong_counts
 from benchmarks.processes import ROOT, serving
 
@@ -130,3 +131,25 @@ def test_all_counts_agree(counts: Counts, wrong: str) -> None:
     """What was sent was acknowledged and broadcast, no more and no less."""
     assert wrong in " ".join(wrong_counts(counts))
     assert bool(wrong_counts(counts)) == bool(wrong)
+
+
+class _Reading:
+    """One member's place in a transcript."""
+
+    position = 0
+    tail = b""
+    deviation: Deviation | None = None
+
+
+def test_late_messages_of_one_that_deviates() -> None:
+    """They are counted, also where their bytes are what the transcript begins with."""
+    frames = [b'{"seq":%d,"clientMessageId":"7-%d"}' % (number, number) for number in (1, 2, 3)]
+    transcript, early, late = Transcript(), _Reading(), _Reading()
+    transcript.accept(late, frames[2])
+    for frame in frames[:2]:
+        transcript.accept(early, frame)
+    for frame in frames[:2]:
+        assert not transcript.data.startswith(frame, late.position), "as the load generator looks first"
+        assert transcript.rewind(late) == b""
+        transcript.accept(late, frame)
+    assert (transcript.received(late), transcript.lost(late, 3)) == (3, 0)
