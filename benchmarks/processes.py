@@ -14,6 +14,9 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: the folder that `benchmarks` is in."""
 
+_CORES: Final = os.sched_getaffinity(0)
+"""All that there are; the suite itself stays on the load generator's."""
+
 _READY: Final = re.compile(r"listening on http://([^\s:]+):(\d+)")
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
@@ -44,7 +47,7 @@ def descriptors() -> int:
 def on_core(core: int | None) -> Iterator[None]:
     """Processes started in this block run on `core` only, all their threads; None: wherever they like."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, before if core is None else {core})
+    os.sched_setaffinity(0, _CORES if core is None else {core})
     try:
         yield
     finally:
