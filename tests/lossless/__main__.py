@@ -21,9 +21,11 @@ from rich.table import Table
 
 from tests.conftest import missing_for_node
 from tests.lossless.absence import CASES, MESSAGES, miss
+from tests.lossless.disk import SmallDisk
 from tests.lossless.history import History
 from tests.lossless.runs import Plan, Run, count
-from tests.lossless.stage import SmallDisk
+from tests.lossless.single import SingleStage
+from tests.lossless.single_faults import SingleFaults
 from tests.lossless.violations import Violation, show
 
 ABSENCE: Final = 30.0
@@ -96,15 +98,17 @@ class Soak:
             if self._no_disk is None and self._runs % DISK_EVERY == 0:
                 disk = SmallDisk(Path(folder))
                 disk.mount()
+            name = f"seed {seed}{' on a small disk' if disk else ''}"
             try:
-                return await self._watch(
-                    Run(Plan(seed, self._options.seconds, npm=self._npm, disk=disk), Path(folder))
-                )
+                async with SingleStage(Path(folder)) as stage:
+                    plan = Plan(seed, self._options.seconds, npm=self._npm)
+                    run = Run(plan, stage, lambda history: [SingleFaults(stage, history, disk).line(seed)])
+                    return await self._watch(name, run)
             finally:
                 if disk is not None:
                     disk.unmount()
 
-    async def _watch(self, run: Run) -> bool:
+    async def _watch(self, name: str, run: Run) -> bool:
         """Play a run and show how it goes."""
         playing = asyncio.create_task(run.play())
         with self._progress() as progress:
@@ -118,9 +122,9 @@ class Soak:
         figures = count(run.history)
         self._totals.update(figures)
         self._totals["runs"] += 1
-        self._console.print(_line(run, figures, violations), soft_wrap=True)
+        self._console.print(_line(name, figures, violations), soft_wrap=True)
         if violations:
-            self._report(f"seed {run.plan.seed}", run.history, violations)
+            self._report(name, run.history, violations)
         return not violations
 
     def _progress(self) -> Progress:
@@ -156,14 +160,14 @@ def _glance(run: Run) -> str:
     )
 
 
-def _line(run: Run, figures: dict[str, int], violations: list[Violation]) -> str:
+def _line(name: str, figures: dict[str, int], violations: list[Violation]) -> str:
     kills = figures.get("  kill -9", 0)
     recoveries = sum(number for name, number in figures.items() if name.startswith("recovered"))
     verdict = (
         f"[red]{len(violations)} violations" if violations else "[green]nothing lost, doubled or disordered"
     )
     return (
-        f"seed {run.plan.seed}{' on a small disk' if run.plan.disk else ''}: {figures['sends']} sends, "
+        f"{name}: {figures['sends']} sends, "
         f"{figures['acknowledged']} acknowledged, {figures['faults']} faults ({kills} x kill -9), "
         f"{recoveries} recoveries, {figures['deliveries']} deliveries: {verdict}"
     )

@@ -9,7 +9,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
+
+Target: TypeAlias = int | Path
+"""Where a server listens: a port of the loopback, or a Unix socket."""
 
 CHUNK: Final = 16 * 1024
 _TRICKLE: Final = 256
@@ -104,23 +108,30 @@ class Pipe:
 
 
 class Proxy:
-    """Listens on a port of its own and connects to `target`, which may change; None refuses everybody, and so
-    does being offline. `calm` makes the weather of connections to come.
+    """Listens on a port of its own and connects to one of `targets`, which may change: to the next one with
+    each connection, as a balancer does, and where nobody listens, to the one behind it. It refuses everybody
+    while there is none, and while it is offline. `calm` makes the weather of connections to come.
     """
 
-    def __init__(self) -> None:
-        self.target: int | None = None
+    def __init__(self, targets: list[Target] | None = None, turn: int = 0) -> None:
+        self.targets: list[Target] = [] if targets is None else targets
+        self._turn = turn
         self.is_offline = False
         self.pipes: set[Pipe] = set()
         self.calm: Callable[[], tuple[Weather, Weather]] = lambda: (Weather(), Weather())
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
-        self.url = ""
+        self.port = 0
 
     async def start(self) -> None:
-        """Listen; `url` is where from then on."""
+        """Listen; `port` and `url` say where from then on."""
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
-        self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for HTTP."""
+        return f"http://127.0.0.1:{self.port}"
 
     def become(self, make: Callable[[], tuple[Weather, Weather]]) -> None:
         """Change the weather (up, down) of all connections, and of those to come."""
@@ -157,16 +168,9 @@ class Proxy:
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.target is None or self.is_offline:
+        upstream = None if self.is_offline else await self._reach()
+        if upstream is None:
             return
-        upstream = socket.socket()
-        upstream.setblocking(False)
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
-        try:
-            await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self.target))
-        except BaseException:
-            upstream.close()
-            raise
         server_reader, server_writer = await asyncio.open_connection(sock=upstream, limit=CHUNK)
         pipe = Pipe(Flow(reader, server_writer), Flow(server_reader, writer))
         pipe.become(*self.calm())
@@ -175,3 +179,25 @@ class Proxy:
             await pipe.run()
         finally:
             self.pipes.discard(pipe)
+
+    async def _reach(self) -> socket.socket | None:
+        """A connection to the next target that takes one."""
+        targets = list(self.targets)
+        for _ in targets:
+            self._turn += 1
+            with suppress(OSError):
+                return await _connected(targets[self._turn % len(targets)])
+        return None
+
+
+async def _connected(target: Target) -> socket.socket:
+    upstream = socket.socket(socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET)
+    upstream.setblocking(False)
+    upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+    address = str(target) if isinstance(target, Path) else ("127.0.0.1", target)
+    try:
+        await asyncio.get_running_loop().sock_connect(upstream, address)
+    except BaseException:
+        upstream.close()
+        raise
+    return upstream

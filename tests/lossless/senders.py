@@ -36,11 +36,14 @@ class Message:
 class Sender:
     """Some lanes of one session that send side by side, a message each `pace` seconds on average."""
 
-    def __init__(self, session: Session, seed: str, pace: float, stranger: str) -> None:
+    def __init__(
+        self, session: Session, seed: str, pace: float, stranger: str, patience: float = PATIENCE
+    ) -> None:
         self._session = session
         self._random = random.Random(seed)
         self._pace = pace
         self._stranger = stranger
+        self._patience = patience
         self._numbers = itertools.count(1)
         self._last: Message | None = None
         self.ended = asyncio.Event()
@@ -100,7 +103,7 @@ class Sender:
             "clientMessageId": message.client_id,
         }
         try:
-            answer = await session.request("message:send", payload, PATIENCE)
+            answer = await session.request("message:send", payload, self._patience)
         except (LinkLost, TimeoutError) as error:
             history.add(Info(op, str(error) or "timed out"))
             return None
