@@ -104,8 +104,8 @@ class Arena:
         page = await self.rest.history(self.owner, chat, "?limit=1")
         return int(page[-1]["seq"]) if page else 0
 
-    async def judge(self) -> list[Violation]:
-        """Dismiss everybody, read all there is, and judge."""
+    async def judge(self, rights: float = 0.0) -> list[Violation]:
+        """Dismiss everybody, read all there is, and judge; `rights` as in the checker."""
         await self.dismiss()
         found = await self._check_resources()
         await self._read_history()
@@ -113,7 +113,7 @@ class Arena:
         for whole in wholes:
             if whole.chat in self.chats or whole.last_seq:
                 self.history.add(whole)
-        return [*found, *wrong, *judge(self.history.entries)]
+        return [*found, *wrong, *judge(self.history.entries, rights)]
 
     async def _read_history(self) -> None:
         """A fresh client reads everything."""

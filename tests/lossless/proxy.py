@@ -17,6 +17,7 @@ Target: TypeAlias = int | Path
 
 CHUNK: Final = 16 * 1024
 _TRICKLE: Final = 256
+_HEAD: Final = 1024
 _WINDOW: Final = 16 * 1024
 """Small buffers between proxy and server: who writes feels soon that nobody reads."""
 
@@ -35,6 +36,8 @@ class Weather:
     """Bytes per second at most; 0 for no limit."""
     cut_after: int | None = None
     """Cut the connection once so many more bytes have passed, the last chunk torn where it must be."""
+    cut_at: bytes = b""
+    """Cut it when these bytes come, before they have passed."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Flow:
     weather: Weather = field(default_factory=Weather)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     tainted: bool = False
+    # How it began, to tell connections apart.
+    head: bytes = b""
 
     async def run(self) -> None:
         """Carry bytes until either side ends."""
@@ -54,12 +59,15 @@ class Flow:
                 self.changed.clear()
                 await self.changed.wait()
             data = await self.reader.read(_TRICKLE if self.weather.rate else CHUNK)
+            self.head = (self.head + data)[:_HEAD]
             if not data or not await self._carry(data):
                 return
 
     async def _carry(self, data: bytes) -> bool:
         """Pass a chunk on as the weather lets it; False when the connection is to be cut."""
         weather = self.weather
+        if weather.cut_at and weather.cut_at in data:
+            return False
         if pause := weather.delay or (len(data) / weather.rate if weather.rate else 0.0):
             await asyncio.sleep(pause)
         if weather.drop:

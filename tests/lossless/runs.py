@@ -11,10 +11,11 @@ from typing import Final
 
 from tests.lossless.arena import SETTLING, Arena
 from tests.lossless.crowd import Crowd, gather_crowd
-from tests.lossless.history import Fail, Fault, History, Invoke, Ok, Opened, Paged, Recovered
+from tests.lossless.history import Fail, Fault, History, Info, Invoke, Ok, Opened, Paged, Recovered
 from tests.lossless.nemesis import Line, haunt
 from tests.lossless.network_faults import network_line
-from tests.lossless.senders import PATIENCE, Sender
+from tests.lossless.presence import judge_presence
+from tests.lossless.senders import PATIENCE, TIMED_OUT, Sender
 from tests.lossless.stage import Stage
 from tests.lossless.violations import Violation
 from tests.lossless.warden import Warden
@@ -36,6 +37,8 @@ class Plan:
     patience: float = PATIENCE
     network: bool = True
     """Whether the clients' network fails, too."""
+    rights: float = 0.0
+    """For how many seconds a right may count after its end, while what tells of it is broken."""
 
 
 class Run:
@@ -64,7 +67,20 @@ class Run:
             await self._load(arena, crowd)
             await arena.settle()
             self.phase = "judging"
-            return [*self._unended, *await arena.judge()]
+            found = [*self._unended, *self._unanswered(), *await judge_presence(arena)]
+            return [*found, *await arena.judge(self.plan.rights)]
+
+    def _unanswered(self) -> list[Violation]:
+        """Sends that hung: where the network is good each is answered in time, or its connection is lost."""
+        if self.plan.network:
+            return []
+        hung = [
+            place
+            for place, entry in enumerate(self.history.entries)
+            if isinstance(entry, Info) and entry.why == TIMED_OUT
+        ]
+        told = f"not answered within {self.plan.patience:g} s"
+        return [Violation("I10 hung", told, [place]) for place in hung]
 
     async def _load(self, arena: Arena, crowd: Crowd) -> None:
         """Messages and faults side by side; then no more faults, and the messages to their end."""

@@ -18,6 +18,7 @@ from tests.lossless.links import LinkLost
 
 PATIENCE: Final = 1.5
 """Seconds until an attempt counts as timed out."""
+TIMED_OUT: Final = "timed out"
 RETRY: Final = 0.15
 FINAL: Final = frozenset({"INVALID_REQUEST", "NOT_FOUND", "CONFLICT", "FORBIDDEN"})
 """Refusals that trying again does not change."""
@@ -105,7 +106,7 @@ class Sender:
         try:
             answer = await session.request("message:send", payload, self._patience)
         except (LinkLost, TimeoutError) as error:
-            history.add(Info(op, str(error) or "timed out"))
+            history.add(Info(op, str(error) or TIMED_OUT))
             return None
         if answer["success"]:
             history.add(Ok(op, seen(answer["sentMessage"]), answer.get("duplicate", False)))
