@@ -31,16 +31,18 @@ class ClusterFault:
     make: Callable[["Place"], Made]
     hold: tuple[float, float] = (0.2, 3.0)
     is_of_the_bus: bool = False
-    """Whether nodes may not hear of each other meanwhile."""
+    """Whether nodes may not hear each other meanwhile."""
 
-    def strike(self, place: "Place") -> Strike:
-        """The fault made and undone, for the nemesis."""
+    def strike(self, place: "Place", halfway: Callable[[], None] = lambda: None) -> Strike:
+        """The fault made and undone, for the nemesis; `halfway` is called in the middle of it."""
 
         async def strike(chance: random.Random) -> None:
             seconds = chance.uniform(*self.hold)
             place.history.add(Fault(self.name, f"{seconds:.1f} s"))
             async with self.make(place):
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds / 2)
+                halfway()
+                await asyncio.sleep(seconds / 2)
             place.history.add(Fault("healed", self.name))
 
         return strike
@@ -276,15 +278,15 @@ FAULTS: Final = (
     ClusterFault("kill -9", kill, (0.0, 0.8)),
     ClusterFault("rolling restart", restart_all, (0.0, 0.1)),
     ClusterFault("SIGSTOP of a node", freeze, (5.5, 7.0)),
-    ClusterFault("SIGSTOP of Valkey", freeze_valkey, (0.5, 4.0), is_of_the_bus=True),
+    ClusterFault("SIGSTOP of Valkey", freeze_valkey, (1.0, 4.0), is_of_the_bus=True),
     ClusterFault("SIGSTOP of PostgreSQL", freeze_postgres, (0.5, 7.0)),
-    ClusterFault("Valkey emptied", empty_valkey, (0.0, 2.0), is_of_the_bus=True),
-    ClusterFault("cut off from Valkey", partition, (0.5, 7.0), is_of_the_bus=True),
-    ClusterFault("deaf", deafen, (0.5, 4.5), is_of_the_bus=True),
-    ClusterFault("Valkey slow", slow_valkey, is_of_the_bus=True),
-    ClusterFault("Valkey full", fill_valkey, is_of_the_bus=True),
-    ClusterFault("hearers hung up on", hang_up_on_hearers, is_of_the_bus=True),
-    ClusterFault("Valkey failed over", fail_valkey_over, is_of_the_bus=True),
+    ClusterFault("Valkey emptied", empty_valkey, (0.5, 2.0), is_of_the_bus=True),
+    ClusterFault("cut off from Valkey", partition, (1.0, 7.0), is_of_the_bus=True),
+    ClusterFault("deaf", deafen, (1.0, 4.5), is_of_the_bus=True),
+    ClusterFault("Valkey slow", slow_valkey, (1.0, 3.0), is_of_the_bus=True),
+    ClusterFault("Valkey full", fill_valkey, (1.0, 3.0), is_of_the_bus=True),
+    ClusterFault("hearers hung up on", hang_up_on_hearers, (1.0, 3.0), is_of_the_bus=True),
+    ClusterFault("Valkey failed over", fail_valkey_over, (1.0, 3.0), is_of_the_bus=True),
     ClusterFault("bus meddled with", meddle),
     ClusterFault("PostgreSQL crashed", crash_postgres, (0.0, 2.0)),
     ClusterFault("cut before COMMIT", cut_before_commit, (0.5, 2.0)),

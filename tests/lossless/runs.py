@@ -50,6 +50,7 @@ class Run:
         self._lines = lines
         self._arena = Arena(stage)
         self._unended: list[Violation] = []
+        self._senders: list[Sender] = []
 
     @property
     def history(self) -> History:
@@ -70,6 +71,11 @@ class Run:
             found = [*self._unended, *self._unanswered(), *await judge_presence(arena)]
             return [*found, *await arena.judge(self.plan.rights)]
 
+    def hush(self) -> None:
+        """Have nothing new sent any more."""
+        for sender in self._senders:
+            sender.ended.set()
+
     def _unanswered(self) -> list[Violation]:
         """Sends that hung: where the network is good each is answered in time, or its connection is lost."""
         if self.plan.network:
@@ -85,7 +91,7 @@ class Run:
     async def _load(self, arena: Arena, crowd: Crowd) -> None:
         """Messages and faults side by side; then no more faults, and the messages to their end."""
         self.phase = "faults"
-        senders = [
+        self._senders = [
             Sender(
                 session,
                 f"{self.plan.seed} {session.role.name}",
@@ -99,14 +105,13 @@ class Run:
         if self.plan.network:
             lines.append(network_line(self.history, crowd.proxies, self.plan.seed))
         warden = Warden(self.history, arena.rest, arena.owner, crowd.guest, crowd.guarded)
-        sending = asyncio.gather(*(sender.run(LANES) for sender in senders))
+        sending = asyncio.gather(*(sender.run(LANES) for sender in self._senders))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(haunt(lines, self.plan.seconds))
                 group.create_task(warden.run(self.plan.seconds, self.plan.seed))
             self.phase = "settling"
-            for sender in senders:
-                sender.ended.set()
+            self.hush()
             await asyncio.wait_for(asyncio.shield(sending), SETTLING)
         except TimeoutError:
             told = f"{SETTLING:g} s after all faults some sends have not ended"
