@@ -5,6 +5,9 @@ clients -> proxies -> nodes -> wires -> PostgreSQL, Valkey
 
 import asyncio
 import json
+import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -131,8 +134,24 @@ class ClusterStage(Stage):
         found = [violation for node in self.nodes for violation in judge_log(node.take_logs())]
         return wholes, found
 
+    async def copy_database(self) -> Path:
+        """Put a copy of the stopped database server's files aside; a moment without PostgreSQL."""
+        return await asyncio.to_thread(self._copy_database)
+
+    def _copy_database(self) -> Path:
+        copy = self.postgres.folder / "copy"
+        self.postgres.stop(signal.SIGINT)
+        subprocess.run(["cp", "-a", str(self.postgres.data), str(copy)], check=True)
+        self.postgres.start()
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Have the database be what it was: all later is lost. PostgreSQL must have stopped."""
+        shutil.rmtree(self.postgres.data)
+        copy.rename(self.postgres.data)
+
     async def end(self) -> None:
-        """SIGTERM to all nodes: each ends with 0; and the database is sound by the server's own check."""
+        """SIGTERM to all nodes: each ends with 0, and has logged nothing that is a bug."""
         codes = await asyncio.gather(*(node.stop() for node in self.nodes))
         assert not any(codes), f"exit codes {codes} after SIGTERM"
         for node in self.nodes:
@@ -154,8 +173,8 @@ def _whole(chat: str, epoch: str, last_seq: int, rows: list[Row]) -> Whole:
 
 
 async def is_ready(node: Node) -> bool | None:
-    """Whether a node says so; None when it does not answer soon."""
-    patience = aiohttp.ClientTimeout(total=2.0)
+    """Whether a node says so; None when it does not answer in time."""
+    patience = aiohttp.ClientTimeout(total=12.0)
     url = f"{node.server.url}/health/ready"
     try:
         async with aiohttp.ClientSession(timeout=patience) as http, http.get(url) as response:

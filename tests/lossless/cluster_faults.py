@@ -6,6 +6,7 @@ cluster faults in tests/cluster/README.md.
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from tests.lossless.meddler import meddling
 from tests.lossless.nemesis import Strike
 from tests.lossless.node import Node
 from tests.lossless.proxy import Proxy, Weather
+
+PATIENCE: Final = 30.0
+"""Seconds after which a node must have started, whatever else is broken for a while."""
 
 Made: TypeAlias = AbstractAsyncContextManager[None]
 
@@ -67,6 +71,17 @@ class Place:
         async with self._nodes[number]:
             yield self.stage.nodes[number]
 
+    async def start(self, node: Node) -> None:
+        """Start a node, as its supervisor would: again and again while what it needs is broken, too."""
+        deadline = time.monotonic() + PATIENCE
+        while not node.is_up:
+            try:
+                await node.start()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
+
     @asynccontextmanager
     async def all_nodes(self) -> AsyncIterator[list[Node]]:
         """All nodes, one after the other as they are free."""
@@ -82,7 +97,7 @@ async def kill(place: Place) -> AsyncIterator[None]:
     async with place.node() as node:
         await node.kill()
         yield
-        await node.start()
+        await place.start(node)
 
 
 @asynccontextmanager
@@ -92,7 +107,7 @@ async def restart_all(place: Place) -> AsyncIterator[None]:
         for node in nodes:
             code = await node.stop()
             assert code == 0, f"exit code {code} after SIGTERM:\n" + "\n".join(node.logs[-30:])
-            await node.start()
+            await place.start(node)
         yield
 
 
@@ -277,7 +292,7 @@ async def configured(place: Place, name: str, value: str, usual: str) -> AsyncIt
 FAULTS: Final = (
     ClusterFault("kill -9", kill, (0.0, 0.8)),
     ClusterFault("rolling restart", restart_all, (0.0, 0.1)),
-    ClusterFault("SIGSTOP of a node", freeze, (5.5, 7.0)),
+    ClusterFault("SIGSTOP of a node", freeze, (5.5, 7.0), is_of_the_bus=True),
     ClusterFault("SIGSTOP of Valkey", freeze_valkey, (1.0, 4.0), is_of_the_bus=True),
     ClusterFault("SIGSTOP of PostgreSQL", freeze_postgres, (0.5, 7.0)),
     ClusterFault("Valkey emptied", empty_valkey, (0.5, 2.0), is_of_the_bus=True),

@@ -14,6 +14,8 @@ from tests.harness.users import new_user
 from tests.lossless.arena import Arena
 from tests.lossless.clients import Role, Session, Way
 from tests.lossless.history import Confirmed, Fault, Membership, Restored
+from tests.lossless.links import Transport
+from tests.lossless.node import Node
 from tests.lossless.npm_client import NpmSession
 from tests.lossless.proxy import Proxy, Weather
 from tests.lossless.raw_client import RawSession
@@ -58,16 +60,24 @@ class Scene:
         self.chat = await self.arena.rest.chat(self.arena.owner)
         self.arena.chats = [self.chat]
 
-    async def actor(self, way: Way = Way.JOIN, npm: list[str] | None = None) -> Actor:
-        """A client in the room; the stock one with these transports, if given."""
+    async def actor(
+        self,
+        way: Way = Way.JOIN,
+        npm: list[str] | None = None,
+        transport: Transport = "websocket",
+        at: Node | None = None,
+    ) -> Actor:
+        """A client in the room; the stock one with these transports, if given. `at`: on a certain node."""
         self._count += 1
         user = new_user(way.name.lower())
         await self.arena.rest.add(self.arena.owner, self.chat, user)
         proxy = await self.stage.proxy()
-        role = Role(f"actor{self._count}", user, way, "websocket", [self.chat])
+        if at is not None:
+            proxy.targets = [at.server.port]
+        role = Role(f"actor{self._count}", user, way, transport, [self.chat])
         session: Session
         if npm is None:
-            session = RawSession(self.arena.desk, role, proxy.url, "websocket")
+            session = RawSession(self.arena.desk, role, proxy.url, transport)
         else:
             session = NpmSession(self.arena.desk, role, proxy.url, self.arena.node, npm)
         self.arena.admit(session)
