@@ -29,8 +29,8 @@ run-cluster: $(VENV)/dev.stamp $(VENV)/hubbub.stamp ## Serve by three nodes with
 test: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Set up and run all tests
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-soak: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Faults at random for MINUTES=n from SEED=s: nothing may be lost
-	@$(BIN)/python -m tests.lossless $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+soak: $(VENV)/dev.stamp $(VENV)/hubbub.stamp $(if $(NODE),tests/js/node_modules/.package-lock.json) ## Faults at random for MINUTES=n from SEED=s, over NODES=yes: nothing may be lost
+	@$(BIN)/python -m tests.lossless $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(NODES),--nodes) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types, import rules and sizes
 	@$(BIN)/ruff check .

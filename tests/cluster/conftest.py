@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
 import uvloop
 
 from hubbub.cluster.valkey import Cluster, membership, nodes, open_cluster
 from tests.cluster.implementations import Join
 from tests.harness.valkey import ValkeyServer
+from tests.lossless.cluster import ClusterStage
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -36,3 +38,11 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "LEASE", 2.0)
     monkeypatch.setattr(membership, "_BEAT", 0.25)
     monkeypatch.setattr(membership, "_STEADY", 2.5)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClusterStage]:
+    """Three whole nodes with a PostgreSQL and a Valkey of their own, which the tests of faults share."""
+    async with ClusterStage(tmp_path_factory.mktemp("cluster")) as stage:
+        yield stage
+        await stage.end()

@@ -11,12 +11,14 @@ import pytest
 from uvicorn.server import ServerState
 
 from hubbub.engineio import Engine, prepare_text
+from hubbub.engineio.closing import SERVER_SHUTDOWN
 from hubbub.engineio.dialling import dial
 from hubbub.engineio.greeting import MAGIC, REPLY, Answerer, Caller, GreetingError
 from hubbub.engineio.nodes import node_of
 from tests.engineio.harness import (
     CONFIG,
     DEADLINE,
+    TEXT,
     Http,
     Poller,
     Recorder,
@@ -373,7 +375,7 @@ async def test_a_client_that_does_not_read() -> None:
 
 
 async def test_closing() -> None:
-    """A node that stops hangs up on those whose sessions are elsewhere; they come back over another."""
+    """A node that stops dismisses those whose sessions are elsewhere; they come back over another."""
     async with pair() as (near, far):
         client = await astray(near, far)
         socket = await Socket.upgrade(near.port, client.sid)
@@ -381,10 +383,35 @@ async def test_closing() -> None:
         assert await socket.text() == "3probe"
         poll = await (await astray(near, far)).start_get()
         await eventually(lambda: far.application.sessions[1].wire.polling)  # type: ignore[attr-defined]
-        await asyncio.wait_for(near.engine.close_all(timeout=60.0), DEADLINE)
-        assert await socket.close_code() is None
+        closing = asyncio.create_task(near.engine.close_all(timeout=60.0))
+        assert await socket.close_code() == SERVER_SHUTDOWN.code
+        assert not closing.done()
+        socket.http.close()
+        await asyncio.wait_for(closing, DEADLINE)
         assert (await poll.reply()).status == 503
         assert (await client.get()).status == 503
         assert (await Socket.upgrade(near.port, client.sid)).answer.status == 503
         assert near.engine.relay is not None
         assert near.engine.relay.failed == 0
+
+
+async def test_closing_amid_a_frame() -> None:
+    """A client whose session is elsewhere is dismissed behind the frame that is on its way to it."""
+    async with pair() as (near, far):
+        client = await astray(near, far)
+        socket = await Socket.upgrade(near.port, client.sid)
+        socket.send("2probe")
+        await socket.text()
+        socket.send("5")
+        assert await socket.echoes()
+        relay = near.engine.relay
+        assert relay is not None
+        (pipe,) = relay._pipes
+        pipe._there.data_received(b"\x81\x05hal")
+        closing = asyncio.create_task(near.engine.close_all(timeout=60.0))
+        await asyncio.sleep(0)
+        pipe._there.data_received(b"lo\x81\x04late")
+        assert await socket.frame() == (TEXT, b"hallo")
+        assert await socket.close_code() == SERVER_SHUTDOWN.code
+        socket.http.close()
+        await asyncio.wait_for(closing, DEADLINE)

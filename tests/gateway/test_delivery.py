@@ -207,3 +207,18 @@ async def test_the_last_one_out_leaves_nothing_behind() -> None:
     log.gate.set()
     await settle(delivery)
     assert not delivery._rooms
+
+
+async def test_whoever_comes_from_another_node_is_not_told_twice() -> None:
+    """Among others a room is read up to the newest message before anybody enters: they may have had it."""
+    log, sockets = FakeLog(3), [FakeSocket(), FakeSocket()]
+    server, messages = cast("Server", FakeServer(sockets)), cast("Messages", log)
+    delivery = Delivery(server, Clients(), messages, LocalBus(), "epoch", among_others=True)
+    first, second = (client_of(socket) for socket in sockets)
+    assert await delivery.enter(first, CHAT) == 3
+    log.committed = 5
+    assert await delivery.enter(second, CHAT) == 5
+    for late in (4, 5, 6):
+        delivery.deliver(telling(late))
+    assert [socket.got for socket in sockets] == [[4, 5, 6], [6]]
+    await delivery.close()

@@ -10,6 +10,7 @@ from hubbub.chat.messages import Messages
 from hubbub.chat.standing import Standing
 from hubbub.cluster.base import CutOff, Expel, Missed, Telling
 from hubbub.cluster.local import LocalBus
+from hubbub.gateway import healing
 from hubbub.gateway.clients import Clients
 from hubbub.gateway.delivery import Delivery
 from hubbub.gateway.healing import Healing
@@ -25,8 +26,10 @@ class FakeRights:
     def __init__(self) -> None:
         self.members = ["u"]
         self.active = True
+        self.asked = 0
 
     async def member_ids(self, chat_id: str) -> list[str]:
+        self.asked += 1
         return self.members
 
     async def user(self, user_id: str) -> records.User | None:
@@ -38,7 +41,10 @@ class FakeRights:
 class Log(FakeLog):
     """Also tells the newest numbers of several chats."""
 
+    asked = 0
+
     async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
+        self.asked += 1
         if self.fails:
             self.fails -= 1
             raise OSError("the disk is away")
@@ -54,7 +60,10 @@ class House:
         server, messages = cast("Server", FakeServer([self.socket])), cast("Messages", self.log)
         self.delivery = Delivery(server, self.clients, messages, LocalBus(), "epoch")
         self.told: list[Telling] = []
-        self.healing = Healing(self.delivery, self.clients, messages, Standing(self.rights), self.told.append)
+        self.silence, standing = 0.0, Standing(self.rights)
+        self.healing = Healing(
+            self.delivery, self.clients, messages, standing, self.told.append, lambda: self.silence
+        )
 
     async def enter(self) -> None:
         await self.clients.add(self.client)
@@ -118,6 +127,21 @@ async def test_rights_that_ended_unheard(house: House) -> None:
     house.healing.heard(Missed(chat_ids=None))
     await wait_until(lambda: len(house.told) == 3, "the user is cut off")
     assert house.told[1:] == [Expel(chat_id=CHAT, user_id="u"), CutOff(user_id="u")]
+    await house.close()
+
+
+async def test_rights_that_end_while_the_bus_is_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody keeps them for as long as it is: they are looked at again and again, and only then."""
+    monkeypatch.setattr(healing, "LOOK", 0.01)
+    asked = house.rights.asked
+    house.healing.start()
+    house.rights.members = []
+    await wait_until(lambda: house.log.asked > 3, "some looks at the rooms")
+    assert (house.told, house.rights.asked) == ([], asked)
+    house.silence = healing.QUIET + 1
+    await wait_until(lambda: Expel(chat_id=CHAT, user_id="u") in house.told, "the right has ended")
+    house.told.clear()
+    await wait_until(lambda: bool(house.told), "it is looked at again")
     await house.close()
 
 

@@ -1,7 +1,8 @@
 """`make soak MINUTES=n SEED=s`: run after run, each with a seed of its own, until the time is over.
 
 It begins with absences of 30 s, a few at a time, where Node.js is there. Every third run is played on a small
-disk that is full now and then, where one can be mounted. Exit code 1 on the first violation, which is shown
+disk that is full now and then, where one can be mounted. With `NODES=yes` it is played over three nodes, seed
+after seed with another pair of the faults of a cluster. Exit code 1 on the first violation, which is shown
 with its part of the history; the whole of it is kept in a file.
 """
 
@@ -21,14 +22,13 @@ from rich.table import Table
 
 from tests.conftest import missing_for_node
 from tests.lossless.absence import CASES, MESSAGES, miss
+from tests.lossless.games import ClusterGame, Game, SingleGame
 from tests.lossless.history import History
-from tests.lossless.runs import Plan, Run, count
-from tests.lossless.stage import SmallDisk
+from tests.lossless.runs import Run, count
 from tests.lossless.violations import Violation, show
 
 ABSENCE: Final = 30.0
 AT_ONCE: Final = 4
-DISK_EVERY: Final = 3
 
 
 class Soak:
@@ -38,6 +38,8 @@ class Soak:
         self._console = console
         self._options = options
         self._npm = missing_for_node() is None
+        game = ClusterGame if options.nodes else SingleGame
+        self._game: Game = game(options.seconds, npm=self._npm)
         self._totals: Counter[str] = Counter()
         self._runs = 0
 
@@ -45,7 +47,7 @@ class Soak:
         """Play until the time is over or something is wrong; the exit code."""
         self._announce()
         ends = time.monotonic() + 60 * self._options.minutes
-        if self._npm and self._options.absence and not await self._be_absent():
+        if self._npm and self._options.absence and not self._options.nodes and not await self._be_absent():
             return 1
         seed = self._options.seed
         while self._runs == 0 or time.monotonic() < ends:
@@ -58,12 +60,9 @@ class Soak:
     def _announce(self) -> None:
         if not self._npm:
             self._console.print(f"[yellow]Without the stock client: {missing_for_node()}")
-        with tempfile.TemporaryDirectory() as folder:
-            disk = SmallDisk(Path(folder))
-            self._no_disk = disk.mount()
-            disk.unmount()
-        if self._no_disk is not None:
-            self._console.print(f"[yellow]Without full disks: {self._no_disk}")
+        missing = self._game.missing()
+        if missing is not None:
+            self._console.print(f"[yellow]{missing}")
 
     async def _be_absent(self) -> bool:
         """All absences, a few at a time: each has a server of its own."""
@@ -91,20 +90,10 @@ class Soak:
     async def _run(self, seed: int) -> bool:
         """One run; False when something is wrong."""
         self._runs += 1
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            disk = None
-            if self._no_disk is None and self._runs % DISK_EVERY == 0:
-                disk = SmallDisk(Path(folder))
-                disk.mount()
-            try:
-                return await self._watch(
-                    Run(Plan(seed, self._options.seconds, npm=self._npm, disk=disk), Path(folder))
-                )
-            finally:
-                if disk is not None:
-                    disk.unmount()
+        async with self._game.run(seed) as (name, run):
+            return await self._watch(name, run)
 
-    async def _watch(self, run: Run) -> bool:
+    async def _watch(self, name: str, run: Run) -> bool:
         """Play a run and show how it goes."""
         playing = asyncio.create_task(run.play())
         with self._progress() as progress:
@@ -118,9 +107,9 @@ class Soak:
         figures = count(run.history)
         self._totals.update(figures)
         self._totals["runs"] += 1
-        self._console.print(_line(run, figures, violations), soft_wrap=True)
+        self._console.print(_line(name, figures, violations), soft_wrap=True)
         if violations:
-            self._report(f"seed {run.plan.seed}", run.history, violations)
+            self._report(name, run.history, violations)
         return not violations
 
     def _progress(self) -> Progress:
@@ -156,14 +145,14 @@ def _glance(run: Run) -> str:
     )
 
 
-def _line(run: Run, figures: dict[str, int], violations: list[Violation]) -> str:
+def _line(name: str, figures: dict[str, int], violations: list[Violation]) -> str:
     kills = figures.get("  kill -9", 0)
     recoveries = sum(number for name, number in figures.items() if name.startswith("recovered"))
     verdict = (
         f"[red]{len(violations)} violations" if violations else "[green]nothing lost, doubled or disordered"
     )
     return (
-        f"seed {run.plan.seed}{' on a small disk' if run.plan.disk else ''}: {figures['sends']} sends, "
+        f"{name}: {figures['sends']} sends, "
         f"{figures['acknowledged']} acknowledged, {figures['faults']} faults ({kills} x kill -9), "
         f"{recoveries} recoveries, {figures['deliveries']} deliveries: {verdict}"
     )
@@ -176,6 +165,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=int(time.time()), help="of the first run; then one more each"
     )
+    parser.add_argument("--nodes", action="store_true", help="three nodes on PostgreSQL and Valkey")
     parser.add_argument("--seconds", type=float, default=15, help="of faults in a run (15)")
     parser.add_argument("--absence", type=float, default=ABSENCE, help="seconds, 0 for none (30)")
     options = parser.parse_args()

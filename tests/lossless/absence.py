@@ -14,6 +14,7 @@ from tests.lossless.clients import Way
 from tests.lossless.history import Fault, History, Opened, Recovered
 from tests.lossless.proxy import Weather
 from tests.lossless.scenarios import Actor, Scene
+from tests.lossless.single import SingleStage
 from tests.lossless.violations import Violation
 from tests.lossless.waiting import wait_until
 
@@ -59,7 +60,8 @@ async def miss(case: Case, folder: Path, seconds: float) -> tuple[History, list[
     settings = case.settings | _beats(seconds)
     if case.idles:
         settings["state_recovery_window"] = f"{window:g}s"
-    async with Arena(folder, settings={"max_outbox_bytes": "4194304", **settings}) as arena:
+    stage = SingleStage(folder, **{"max_outbox_bytes": "4194304", **settings})
+    async with stage, Arena(stage) as arena:
         scene = Scene(arena)
         await scene.open()
         peer, client = await scene.actor(), await scene.actor(case.way, case.transports)

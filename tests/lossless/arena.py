@@ -1,22 +1,20 @@
 """Where a history is made and how it ends: settled, read by a fresh client and from the database, judged."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from tests.harness.node_client import NodeHost
 from tests.harness.rest import Rest
-from tests.harness.servers import HUBBUB
 from tests.harness.users import User, new_user
 from tests.lossless.checker import judge
 from tests.lossless.clients import PAGE, Desk, Role, Session, Way, seen
 from tests.lossless.history import Entered, History, Settled, Whole
+from tests.lossless.node import open_files, resident
 from tests.lossless.raw_client import RawSession
-from tests.lossless.stage import Stage, read_database
+from tests.lossless.stage import Stage
 from tests.lossless.violations import Violation
 from tests.lossless.waiting import wait_until
 
@@ -31,34 +29,23 @@ MOST_MEMORY: Final = 300 * 2**20
 
 @dataclass(slots=True)
 class Arena:
-    """A server, its history, and who takes part. Entered as a context, it serves."""
+    """A history on a stage that serves, and who takes part. To be entered as a context."""
 
-    folder: Path
-    program: Sequence[str] = HUBBUB
-    settings: dict[str, str] = field(default_factory=dict)
+    stage: Stage
     history: History = field(default_factory=History)
     owner: User = field(default_factory=lambda: new_user("owner"))
     sessions: list[Session] = field(default_factory=list)
     chats: list[str] = field(default_factory=list)
+    # Chats to which nobody may send.
+    closed_chats: list[str] = field(default_factory=list)
     node: NodeHost = field(default_factory=NodeHost)
-    stage: Stage = field(init=False)
     rest: Rest = field(init=False)
     desk: Desk = field(init=False)
-    _files: int = 0
     _running: dict[Session, asyncio.Task[None]] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
-        """Serve."""
-        self.stage = Stage(self.folder, self.program, **self.settings)
-        self._stack.push_async_callback(self.stage.close)
-        await self.stage.front.start()
-        try:
-            await self.stage.start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self._files = open_files(self.stage.server.pid)
+        """Be ready for clients."""
         self.rest = Rest(self.stage.front.url)
         self._stack.push_async_callback(self.rest.close)
         self._stack.push_async_callback(self.node.stop)
@@ -117,19 +104,16 @@ class Arena:
         page = await self.rest.history(self.owner, chat, "?limit=1")
         return int(page[-1]["seq"]) if page else 0
 
-    async def judge(self, ignored: Sequence[str] = ()) -> list[Violation]:
-        """Dismiss everybody, read all there is, stop the server, and judge. `ignored` chats must be empty."""
+    async def judge(self, rights: float = 0.0) -> list[Violation]:
+        """Dismiss everybody, read all there is, and judge; `rights` as in the checker."""
         await self.dismiss()
         found = await self._check_resources()
         await self._read_history()
-        code = await self.stage.stop()
-        if code != 0:
-            found.append(Violation("I10 alive", f"exit code {code} after SIGTERM"))
-        for whole in read_database(self.folder):
-            if whole.chat not in ignored or whole.last_seq:
+        wholes, wrong = await self.stage.finish([*self.chats, *self.closed_chats])
+        for whole in wholes:
+            if whole.chat in self.chats or whole.last_seq:
                 self.history.add(whole)
-        found += [Violation("I10 alive", part) for part in self.stage.judge_log()]
-        return [*found, *judge(self.history.entries)]
+        return [*found, *wrong, *judge(self.history.entries, rights)]
 
     async def _read_history(self) -> None:
         """A fresh client reads everything."""
@@ -148,25 +132,13 @@ class Arena:
             self.history.add(Whole("history", entry.chat, entry.epoch, entry.seq, messages))
 
     async def _check_resources(self) -> list[Violation]:
-        """I9: with everybody gone, the server is as it was at its start."""
-        pid, most = self.stage.server.pid, self._files + SPARE_FILES
+        """I9: with everybody gone, each server is as it was at its start."""
         found = []
-        if not await wait_until(lambda: open_files(pid) <= most, SETTLING):
-            told = f"{open_files(pid)} open files, {self._files} at the start"
-            found.append(Violation("I9 bounded", told))
-        if (memory := resident(pid)) > MOST_MEMORY:
-            found.append(Violation("I9 bounded", f"{memory >> 20} MiB of memory"))
+        for node in self.stage.nodes:
+            pid, most = node.server.pid, node.files + SPARE_FILES
+            if not await wait_until(lambda: open_files(pid) <= most, SETTLING):  # noqa: B023 - awaited here
+                told = f"{open_files(pid)} open files, {node.files} at the start"
+                found.append(Violation("I9 bounded", told))
+            if (memory := resident(pid)) > MOST_MEMORY:
+                found.append(Violation("I9 bounded", f"{memory >> 20} MiB of memory"))
         return found
-
-
-def open_files(pid: int) -> int:
-    """How many files and sockets a process has open; 0 where nobody says."""
-    folder = Path(f"/proc/{pid}/fd")
-    return len(list(folder.iterdir())) if folder.is_dir() else 0
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process occupies; 0 where nobody says."""
-    status = Path(f"/proc/{pid}/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)

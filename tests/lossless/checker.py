@@ -30,8 +30,10 @@ from tests.lossless.violations import Violation, seen_in
 Key = tuple[str, str, str]
 
 
-def judge(entries: Sequence[Entry]) -> list[Violation]:
-    """All violations in a history, each with the entries that show it."""
+def judge(entries: Sequence[Entry], rights: float = 0.0) -> list[Violation]:
+    """All violations in a history, each with the entries that show it. `rights`: for how many seconds after
+    its end a right may count, where that has to be told to other nodes.
+    """
     since = max((index for index, entry in enumerate(entries) if isinstance(entry, Restored)), default=-1) + 1
     sends = Sends(entries, since)
     return [
@@ -41,7 +43,7 @@ def judge(entries: Sequence[Entry]) -> list[Violation]:
         *judge_log(sends),
         *judge_sightings(entries, since, sends),
         *judge_order(sends),
-        *judge_sessions(entries),
+        *judge_sessions(entries, rights),
     ]
 
 

@@ -49,6 +49,7 @@ async def gather_crowd(arena: Arena, *, npm: bool) -> Crowd:
     arena.chats = [await arena.rest.chat(arena.owner, *members) for _ in range(2)]
     crowd.guarded = arena.chats[1]
     crowd.stranger = await arena.rest.chat(arena.owner)
+    arena.closed_chats = [crowd.stranger]
     for number, (user, (transport, way)) in enumerate(zip(users, RAW, strict=True), 1):
         proxy = await arena.stage.proxy()
         crowd.proxies.append(proxy)

@@ -9,10 +9,15 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
+
+Target: TypeAlias = int | Path
+"""Where a server listens: a port of the loopback, or a Unix socket."""
 
 CHUNK: Final = 16 * 1024
 _TRICKLE: Final = 256
+_HEAD: Final = 1024
 _WINDOW: Final = 16 * 1024
 """Small buffers between proxy and server: who writes feels soon that nobody reads."""
 
@@ -31,6 +36,8 @@ class Weather:
     """Bytes per second at most; 0 for no limit."""
     cut_after: int | None = None
     """Cut the connection once so many more bytes have passed, the last chunk torn where it must be."""
+    cut_at: bytes = b""
+    """Cut it when these bytes come, before they have passed."""
 
 
 @dataclass(slots=True)
@@ -42,6 +49,8 @@ class Flow:
     weather: Weather = field(default_factory=Weather)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     tainted: bool = False
+    # How it began, to tell connections apart.
+    head: bytes = b""
 
     async def run(self) -> None:
         """Carry bytes until either side ends."""
@@ -50,12 +59,15 @@ class Flow:
                 self.changed.clear()
                 await self.changed.wait()
             data = await self.reader.read(_TRICKLE if self.weather.rate else CHUNK)
+            self.head = (self.head + data)[:_HEAD]
             if not data or not await self._carry(data):
                 return
 
     async def _carry(self, data: bytes) -> bool:
         """Pass a chunk on as the weather lets it; False when the connection is to be cut."""
         weather = self.weather
+        if weather.cut_at and weather.cut_at in data:
+            return False
         if pause := weather.delay or (len(data) / weather.rate if weather.rate else 0.0):
             await asyncio.sleep(pause)
         if weather.drop:
@@ -104,23 +116,30 @@ class Pipe:
 
 
 class Proxy:
-    """Listens on a port of its own and connects to `target`, which may change; None refuses everybody, and so
-    does being offline. `calm` makes the weather of connections to come.
+    """Listens on a port of its own and connects to one of `targets`, which may change: to the next one with
+    each connection, as a balancer does, and where nobody listens, to the one behind it. It refuses everybody
+    while there is none, and while it is offline. `calm` makes the weather of connections to come.
     """
 
-    def __init__(self) -> None:
-        self.target: int | None = None
+    def __init__(self, targets: list[Target] | None = None, turn: int = 0) -> None:
+        self.targets: list[Target] = [] if targets is None else targets
+        self._turn = turn
         self.is_offline = False
         self.pipes: set[Pipe] = set()
         self.calm: Callable[[], tuple[Weather, Weather]] = lambda: (Weather(), Weather())
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
-        self.url = ""
+        self.port = 0
 
     async def start(self) -> None:
-        """Listen; `url` is where from then on."""
+        """Listen; `port` and `url` say where from then on."""
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
-        self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for HTTP."""
+        return f"http://127.0.0.1:{self.port}"
 
     def become(self, make: Callable[[], tuple[Weather, Weather]]) -> None:
         """Change the weather (up, down) of all connections, and of those to come."""
@@ -157,16 +176,9 @@ class Proxy:
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.target is None or self.is_offline:
+        upstream = None if self.is_offline else await self._reach()
+        if upstream is None:
             return
-        upstream = socket.socket()
-        upstream.setblocking(False)
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
-        try:
-            await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self.target))
-        except BaseException:
-            upstream.close()
-            raise
         server_reader, server_writer = await asyncio.open_connection(sock=upstream, limit=CHUNK)
         pipe = Pipe(Flow(reader, server_writer), Flow(server_reader, writer))
         pipe.become(*self.calm())
@@ -175,3 +187,25 @@ class Proxy:
             await pipe.run()
         finally:
             self.pipes.discard(pipe)
+
+    async def _reach(self) -> socket.socket | None:
+        """A connection to the next target that takes one."""
+        targets = list(self.targets)
+        for _ in targets:
+            self._turn += 1
+            with suppress(OSError):
+                return await _connected(targets[self._turn % len(targets)])
+        return None
+
+
+async def _connected(target: Target) -> socket.socket:
+    upstream = socket.socket(socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET)
+    upstream.setblocking(False)
+    upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+    address = str(target) if isinstance(target, Path) else ("127.0.0.1", target)
+    try:
+        await asyncio.get_running_loop().sock_connect(upstream, address)
+    except BaseException:
+        upstream.close()
+        raise
+    return upstream

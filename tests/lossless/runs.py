@@ -5,17 +5,20 @@ everybody in -> load and faults -> heal -> settle -> read all, by history and fr
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tests.lossless.arena import SETTLING, Arena
 from tests.lossless.crowd import Crowd, gather_crowd
-from tests.lossless.history import Fail, Fault, History, Invoke, Ok, Opened, Paged, Recovered
-from tests.lossless.nemesis import Field, Nemesis, Warden
-from tests.lossless.senders import Sender
-from tests.lossless.stage import SmallDisk
+from tests.lossless.history import Fail, Fault, History, Info, Invoke, Ok, Opened, Paged, Recovered
+from tests.lossless.nemesis import Line, haunt
+from tests.lossless.network_faults import network_line
+from tests.lossless.presence import judge_presence
+from tests.lossless.senders import PATIENCE, TIMED_OUT, Sender
+from tests.lossless.stage import Stage
 from tests.lossless.violations import Violation
+from tests.lossless.warden import Warden
 
 LANES: Final = 3
 """Messages that a client has on their way at once."""
@@ -23,23 +26,31 @@ LANES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is like. `pace`: seconds between two messages of a lane, on average."""
+    """What a run is like. `pace`: seconds between two messages of a lane, on average. `patience`: seconds
+    until a send counts as timed out.
+    """
 
     seed: int
     seconds: float
     pace: float = 0.2
     npm: bool = True
-    disk: SmallDisk | None = None
+    patience: float = PATIENCE
+    network: bool = True
+    """Whether the clients' network fails, too."""
+    rights: float = 0.0
+    """For how many seconds a right may count after its end, while what tells of it is broken."""
 
 
 class Run:
-    """One run of a plan, with its data in an empty folder. `history` grows while it is played."""
+    """One run of a plan on a stage that serves; `lines` makes its faults. `history` grows meanwhile."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, stage: Stage, lines: Callable[[History], Sequence[Line]]) -> None:
         self.plan = plan
         self.phase = "starting"
-        self._arena = Arena(folder)
+        self._lines = lines
+        self._arena = Arena(stage)
         self._unended: list[Violation] = []
+        self._senders: list[Sender] = []
 
     @property
     def history(self) -> History:
@@ -57,25 +68,50 @@ class Run:
             await self._load(arena, crowd)
             await arena.settle()
             self.phase = "judging"
-            return [*self._unended, *await arena.judge(ignored=[crowd.stranger])]
+            found = [*self._unended, *self._unanswered(), *await judge_presence(arena)]
+            return [*found, *await arena.judge(self.plan.rights)]
+
+    def hush(self) -> None:
+        """Have nothing new sent any more."""
+        for sender in self._senders:
+            sender.ended.set()
+
+    def _unanswered(self) -> list[Violation]:
+        """Sends that hung: where the network is good each is answered in time, or its connection is lost."""
+        if self.plan.network:
+            return []
+        hung = [
+            place
+            for place, entry in enumerate(self.history.entries)
+            if isinstance(entry, Info) and entry.why == TIMED_OUT
+        ]
+        told = f"not answered within {self.plan.patience:g} s"
+        return [Violation("I10 hung", told, [place]) for place in hung]
 
     async def _load(self, arena: Arena, crowd: Crowd) -> None:
         """Messages and faults side by side; then no more faults, and the messages to their end."""
         self.phase = "faults"
-        senders = [
-            Sender(session, f"{self.plan.seed} {session.role.name}", self.plan.pace, crowd.stranger)
+        self._senders = [
+            Sender(
+                session,
+                f"{self.plan.seed} {session.role.name}",
+                self.plan.pace,
+                crowd.stranger,
+                self.plan.patience,
+            )
             for session in arena.sessions
         ]
-        nemesis = Nemesis(Field(arena.stage, self.history, crowd.proxies, self.plan.disk), self.plan.seed)
+        lines = [*self._lines(self.history)]
+        if self.plan.network:
+            lines.append(network_line(self.history, crowd.proxies, self.plan.seed))
         warden = Warden(self.history, arena.rest, arena.owner, crowd.guest, crowd.guarded)
-        sending = asyncio.gather(*(sender.run(LANES) for sender in senders))
+        sending = asyncio.gather(*(sender.run(LANES) for sender in self._senders))
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(nemesis.run(self.plan.seconds))
+                group.create_task(haunt(lines, self.plan.seconds))
                 group.create_task(warden.run(self.plan.seconds, self.plan.seed))
             self.phase = "settling"
-            for sender in senders:
-                sender.ended.set()
+            self.hush()
             await asyncio.wait_for(asyncio.shield(sending), SETTLING)
         except TimeoutError:
             told = f"{SETTLING:g} s after all faults some sends have not ended"

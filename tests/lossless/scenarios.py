@@ -14,10 +14,14 @@ from tests.harness.users import new_user
 from tests.lossless.arena import Arena
 from tests.lossless.clients import Role, Session, Way
 from tests.lossless.history import Confirmed, Fault, Membership, Restored
+from tests.lossless.links import Transport
+from tests.lossless.node import Node
 from tests.lossless.npm_client import NpmSession
 from tests.lossless.proxy import Proxy, Weather
 from tests.lossless.raw_client import RawSession
 from tests.lossless.senders import Message, Sender
+from tests.lossless.single import SingleStage
+from tests.lossless.stage import Stage
 from tests.lossless.violations import Violation
 from tests.lossless.waiting import wait_until
 
@@ -47,6 +51,7 @@ class Scene:
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
+        self.stage: Stage = arena.stage
         self.chat = ""
         self._count = 0
 
@@ -55,16 +60,24 @@ class Scene:
         self.chat = await self.arena.rest.chat(self.arena.owner)
         self.arena.chats = [self.chat]
 
-    async def actor(self, way: Way = Way.JOIN, npm: list[str] | None = None) -> Actor:
-        """A client in the room; the stock one with these transports, if given."""
+    async def actor(
+        self,
+        way: Way = Way.JOIN,
+        npm: list[str] | None = None,
+        transport: Transport = "websocket",
+        at: Node | None = None,
+    ) -> Actor:
+        """A client in the room; the stock one with these transports, if given. `at`: on a certain node."""
         self._count += 1
         user = new_user(way.name.lower())
         await self.arena.rest.add(self.arena.owner, self.chat, user)
-        proxy = await self.arena.stage.proxy()
-        role = Role(f"actor{self._count}", user, way, "websocket", [self.chat])
+        proxy = await self.stage.proxy()
+        if at is not None:
+            proxy.targets = [at.server.port]
+        role = Role(f"actor{self._count}", user, way, transport, [self.chat])
         session: Session
         if npm is None:
-            session = RawSession(self.arena.desk, role, proxy.url, "websocket")
+            session = RawSession(self.arena.desk, role, proxy.url, transport)
         else:
             session = NpmSession(self.arena.desk, role, proxy.url, self.arena.node, npm)
         self.arena.admit(session)
@@ -104,8 +117,9 @@ class Scene:
     async def kill(self) -> None:
         """`kill -9`, and a new server on the same data."""
         self.arena.history.add(Fault("kill -9"))
-        await self.arena.stage.kill()
-        await self.arena.stage.start()
+        (node,) = self.stage.nodes
+        await node.kill()
+        await node.start()
 
     async def change_member(self, actor: Actor, *, member: bool) -> None:
         """End a membership, or renew it."""
@@ -135,8 +149,7 @@ async def run(
     scenario: Scenario, folder: Path, program: Sequence[str] = HUBBUB, patience: float | None = None
 ) -> tuple[Arena, list[Violation]]:
     """Play a scenario and judge its history; `patience` in place of the scenario's own."""
-    arena = Arena(folder, program, scenario.settings)
-    async with arena:
+    async with SingleStage(folder, program, **scenario.settings) as stage, Arena(stage) as arena:
         scene = Scene(arena)
         await scene.open()
         await scenario.play(scene)
@@ -256,17 +269,18 @@ async def restored(scene: Scene) -> None:
     """A backup is put back; clients of every way come back, and the numbers they know are given anew."""
     sender, *readers = [await scene.actor(way) for way in (Way.JOIN, Way.TOKEN, Way.CLAIM, Way.STATE)]
     await sender.say(scene.chat, 1, 2, 3)
-    file = scene.arena.folder / "backup.db"
-    await scene.arena.stage.command("backup", str(file))
+    assert isinstance(scene.stage, SingleStage)
+    file = scene.stage.folder / "backup.db"
+    await scene.stage.command("backup", str(file))
     await sender.say(scene.chat, *range(4, 9))
     for reader in readers:
         await scene.has(reader, 8)
     for actor in (sender, *readers):
         await scene.leaves(actor)
-    await scene.arena.stage.stop()
-    await scene.arena.stage.command("restore", str(file))
+    await scene.stage.node.stop()
+    await scene.stage.command("restore", str(file))
     scene.arena.history.add(Restored())
-    await scene.arena.stage.start()
+    await scene.stage.start()
     await scene.returns(sender)
     await sender.say(scene.chat, *range(20, 30))
     for reader in readers:

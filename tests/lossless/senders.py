@@ -18,6 +18,7 @@ from tests.lossless.links import LinkLost
 
 PATIENCE: Final = 1.5
 """Seconds until an attempt counts as timed out."""
+TIMED_OUT: Final = "timed out"
 RETRY: Final = 0.15
 FINAL: Final = frozenset({"INVALID_REQUEST", "NOT_FOUND", "CONFLICT", "FORBIDDEN"})
 """Refusals that trying again does not change."""
@@ -36,11 +37,14 @@ class Message:
 class Sender:
     """Some lanes of one session that send side by side, a message each `pace` seconds on average."""
 
-    def __init__(self, session: Session, seed: str, pace: float, stranger: str) -> None:
+    def __init__(
+        self, session: Session, seed: str, pace: float, stranger: str, patience: float = PATIENCE
+    ) -> None:
         self._session = session
         self._random = random.Random(seed)
         self._pace = pace
         self._stranger = stranger
+        self._patience = patience
         self._numbers = itertools.count(1)
         self._last: Message | None = None
         self.ended = asyncio.Event()
@@ -100,9 +104,9 @@ class Sender:
             "clientMessageId": message.client_id,
         }
         try:
-            answer = await session.request("message:send", payload, PATIENCE)
+            answer = await session.request("message:send", payload, self._patience)
         except (LinkLost, TimeoutError) as error:
-            history.add(Info(op, str(error) or "timed out"))
+            history.add(Info(op, str(error) or TIMED_OUT))
             return None
         if answer["success"]:
             history.add(Ok(op, seen(answer["sentMessage"]), answer.get("duplicate", False)))

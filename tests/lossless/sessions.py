@@ -83,9 +83,9 @@ class Session:
         self.retired: dict[str, int] = {}
 
 
-def judge_sessions(entries: Sequence[Entry]) -> Iterator[Violation]:
-    """All violations in what sessions saw."""
-    judgement = Judgement(entries)
+def judge_sessions(entries: Sequence[Entry], rights: float = 0.0) -> Iterator[Violation]:
+    """All violations in what sessions saw; `rights` as in the checker."""
+    judgement = Judgement(entries, rights)
     for index, entry in enumerate(entries):
         yield from judgement.judge(index, entry)
 
@@ -93,7 +93,9 @@ def judge_sessions(entries: Sequence[Entry]) -> Iterator[Violation]:
 class Judgement:
     """Goes through a history once."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], rights: float) -> None:
+        self._at = [entry.at for entry in entries]
+        self._rights = rights
         self._ends = {entry.chat: entry.last_seq for entry in entries if isinstance(entry, Whole)}
         self._exact = not any(isinstance(one, Fault) and one.name in DISK_FAULTS for one in entries)
         self._sessions: dict[str, Session] = {}
@@ -165,7 +167,9 @@ class Judgement:
     def _check_member(self, index: int, session: Session, message: Seen) -> Iterator[Violation]:
         since = self._removed.get((session.user, message.chat))
         sent = self._invoked.get((message.user, message.chat, message.client_id))
-        if since is not None and sent is not None and sent > since:
+        if since is None or sent is None or sent < since:
+            return
+        if self._at[sent] >= self._at[since] + self._rights:
             told = f"{session.name} was removed and told of {message}, which was sent afterwards"
             yield Violation("I8 membership", told, [since, sent, index])
 

@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing_for_node
+from tests.lossless.disk import SmallDisk
 from tests.lossless.runs import Plan, Run, count
-from tests.lossless.stage import SmallDisk
+from tests.lossless.single import SingleStage
+from tests.lossless.single_faults import SingleFaults
 from tests.lossless.violations import show
 
 SECONDS = 8.0
 """Of faults, in each run."""
 
 
-async def play(plan: Plan, folder: Path) -> dict[str, int]:
+async def play(plan: Plan, folder: Path, disk: SmallDisk | None = None) -> dict[str, int]:
     """Play a run, which must keep every promise; its figures."""
-    run = Run(plan, folder)
-    violations = await run.play()
+    async with SingleStage(folder) as stage:
+        run = Run(plan, stage, lambda history: [SingleFaults(stage, history, disk).line(plan.seed)])
+        violations = await run.play()
     figures = count(run.history)
     print(f"seed {plan.seed}: {figures}")
     assert not violations, f"seed {plan.seed}\n{show(run.history.entries, violations)}"
@@ -43,7 +46,7 @@ async def test_full_disk(tmp_path: Path) -> None:
     if (reason := disk.mount()) is not None:
         pytest.skip(reason)
     try:
-        figures = await play(Plan(3, SECONDS, pace=0.3, npm=False, disk=disk), tmp_path)
+        figures = await play(Plan(3, SECONDS, pace=0.3, npm=False), tmp_path, disk)
     finally:
         disk.unmount()
     assert figures.get("  disk full", 0) >= 1

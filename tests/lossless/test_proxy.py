@@ -43,8 +43,7 @@ class Lane:
 
     async def open(self) -> Connection:
         """A connection to the proxy."""
-        port = int(self.proxy.url.rsplit(":", 1)[1])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
         self._writers.append(writer)
         return reader, writer
 
@@ -67,7 +66,7 @@ async def lane() -> AsyncIterator[Lane]:
     lane = Lane()
     server = await asyncio.start_server(lane.echo.serve, "127.0.0.1", 0)
     await lane.proxy.start()
-    lane.proxy.target = server.sockets[0].getsockname()[1]
+    lane.proxy.targets = [server.sockets[0].getsockname()[1]]
     yield lane
     lane.close()
     await lane.proxy.close()

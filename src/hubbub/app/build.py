@@ -88,7 +88,8 @@ async def _wire(settings: Settings, store: Store, cluster: Cluster | None) -> Bu
     namespace = ChatNamespace(parts, login, clients)
     others = None if cluster is None else cluster.places
     server = Server(_server_config(settings), {NAMESPACE: namespace}, Refusals(parts.monitoring), others)
-    delivery = Delivery(server, clients, parts.messages, shared.bus, await store.epoch())
+    epoch, several = await store.epoch(), cluster is not None
+    delivery = Delivery(server, clients, parts.messages, shared.bus, epoch, among_others=several)
     expiry = Expiry(settings.token_grace, _disconnect)
     metrics = Metrics()
     table = Handlers(parts, delivery, expiry).table()

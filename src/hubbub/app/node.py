@@ -83,7 +83,7 @@ def make_node(
         delivery.deliver(telling)
         namespace.heard(telling)
 
-    healing = Healing(delivery, clients, parts.messages, Standing(store), hear)
+    healing = Healing(delivery, clients, parts.messages, Standing(store), hear, cluster.bus_silence)
     departed = Departed(cluster.registry, parts.rooms, parts.typing, parts.presence, settings.offline_grace)
     return Node(cluster, healing, departed)
 

@@ -99,7 +99,11 @@ class Engine:
         try:
             async with asyncio.timeout(timeout):
                 await self.sessions.wait_empty()
+                if self.relay is not None:
+                    await self.relay.wait_closed()
         except TimeoutError:
+            if self.relay is not None:
+                self.relay.abort()
             for session in self.sessions:
                 session.fail(reason)
             for socket in list(self.sessions.sockets):

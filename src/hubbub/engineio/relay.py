@@ -39,6 +39,8 @@ class Relay:
         # Longer than this no session lives without a sign of its client.
         self._patience = config.ping_interval + config.ping_timeout
         self._pipes: set[Pipe] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._joining: set[asyncio.Task[None]] = set()
         self._exchanges: set[asyncio.Timeout] = set()
         self._closed = False
@@ -90,8 +92,16 @@ class Relay:
             there.abort()
             return
         there.write(head)
-        Pipe(client, there, self._timers, self._patience, self._pipes)
+        self._idle.clear()
+        pipe = Pipe(client, there, self._timers, self._patience, self._ended)
+        if not pipe.is_over:
+            self._pipes.add(pipe)
         handed.let_go()
+
+    def _ended(self, pipe: Pipe) -> None:
+        self._pipes.discard(pipe)
+        if not self._pipes:
+            self._idle.set()
 
     def _why_not(self) -> Refusal:
         """Asked anew each time: it may have been closed meanwhile."""
@@ -113,12 +123,21 @@ class Relay:
         return there
 
     def close(self) -> None:
-        """Hang up on all whose session is elsewhere: they come back over another node."""
+        """Begin to dismiss all whose session is elsewhere: they come back over another node."""
         self._closed = True
         for limit in self._exchanges:
             if not limit.expired():
                 limit.reschedule(0)
         for task in self._joining:
             task.cancel()
+        for pipe in list(self._pipes):
+            pipe.dismiss()
+
+    async def wait_closed(self) -> None:
+        """Wait until those whose WebSockets were passed on have hung up. `close` it first."""
+        await self._idle.wait()
+
+    def abort(self) -> None:
+        """Hang up on all who are left."""
         for pipe in list(self._pipes):
             pipe.close()

@@ -46,15 +46,29 @@ class LiveRoom:
 
 
 class Delivery:
-    """The fan-out of one node, and the tasks that read what it missed."""
+    """The fan-out of one node, and the tasks that read what it missed.
 
-    def __init__(self, server: Server, clients: Clients, messages: Messages, bus: Bus, epoch: str) -> None:
+    `among_others`: there are nodes that commit messages, too, of which this one hears later than their
+    clients, who may come here next.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        clients: Clients,
+        messages: Messages,
+        bus: Bus,
+        epoch: str,
+        *,
+        among_others: bool = False,
+    ) -> None:
         self._server = server
         self._clients = clients
         self._messages = messages
         self._bus = bus
         self._announcements = Announcements(server)
         self._epoch = epoch
+        self._among_others = among_others
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
@@ -166,6 +180,8 @@ class Delivery:
         try:
             if room.opening is not None:
                 await asyncio.shield(room.opening)
+            elif self._among_others:
+                await self._read_up(chat_id, room)
         except BaseException:
             self._drop(client.socket, chat_id, room)
             raise
@@ -230,6 +246,16 @@ class Delivery:
         self._catch_up(room)
         if room.parked:
             self._heal(chat_id, room)
+
+    async def _read_up(self, chat_id: str, room: LiveRoom) -> None:
+        """Tell what is committed by now: whoever enters may have had it on another node."""
+        newest = await self._messages.last_seq(chat_id)
+        while room.seq is not None and room.seq < newest:
+            missing = await self._messages.after(chat_id, room.seq, newest + 1, _PAGE)
+            if not missing:
+                return
+            room.parked.update((one.message.seq, one) for one in missing)
+            self._catch_up(room)
 
     def _catch_up(self, room: LiveRoom) -> None:
         """Tell what is parked as far as it follows on."""

@@ -1,7 +1,8 @@
 """Healing: what the bus did not bring, found in the log (docs/life-of-a-message.md).
 
 Missed -> rights that have ended, then each room's messages behind its `seq`
-every few seconds -> the newest `seq` of all rooms, since nothing comes after the last message to show a gap
+every few seconds -> the newest `seq` of all rooms, since nothing comes after the last message to show a gap;
+with a bus that is silent, as if all had been missed: nobody keeps a right for as long as it stays away
 
 Only of use with several nodes.
 """
@@ -24,13 +25,18 @@ log = logging.getLogger(__name__)
 LOOK: Final = 5.0
 """Seconds between two looks at the newest messages of all rooms."""
 
+QUIET: Final = 3.0
+"""Seconds of silence of the bus from which on it may not be the chats that are quiet."""
+
 _RETRY: Final = 1.0
 _CHATS: Final = 500
 _PAGE: Final = 500
 
 
 class Healing:
-    """Must be closed once started. `hear` is given what the bus should have told of rights."""
+    """Must be closed once started. `hear` is given what the bus should have told of rights; `silence` is how
+    many seconds ago the bus was last heard.
+    """
 
     def __init__(
         self,
@@ -39,12 +45,14 @@ class Healing:
         messages: Messages,
         standing: Standing,
         hear: Callable[[Telling], None],
+        silence: Callable[[], float],
     ) -> None:
         self._delivery = delivery
         self._clients = clients
         self._messages = messages
         self._standing = standing
         self._hear = hear
+        self._silence = silence
         # Chats of which something may have been missed; whether anything may have been.
         self._missed: set[str] = set()
         self._missed_all = False
@@ -81,6 +89,9 @@ class Healing:
             except TimeoutError:
                 pass
             try:
+                if self._silence() > QUIET:
+                    self._missed_all = True
+                    self._wake.set()
                 if self._wake.is_set():
                     await self._heal()
                 else:
