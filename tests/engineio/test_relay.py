@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from hubbub.engineio import Engine, prepare_text
 from hubbub.engineio.closing import SERVER_SHUTDOWN
 from hubbub.engineio.dialling import dial
-from hubbub.engineio.greeting import MAGIC, REPLY, Answerer, Caller, GreetingError
+from hubbub.engineio.greeting import MAGIC, REPLY
 from hubbub.engineio.nodes import node_of
 from tests.engineio.harness import (
     CONFIG,
@@ -302,27 +302,6 @@ async def test_strangers_at_the_inner_door() -> None:
                     await reader.readexactly(REPLY + 1)
             writer.close()
         assert far.state.total_requests == 0
-
-
-def test_a_proof_is_good_once() -> None:
-    """What a caller said to one connection says nothing to another."""
-    caller, first, second = Caller(b"key", "10.0.0.1"), Answerer(b"key"), Answerer(b"key")
-    call = caller.answer(first.feed(caller.hello()))
-    first.feed(call + b"rest")
-    assert (first.peer, first.rest()) == ("10.0.0.1", b"rest")
-    second.feed(caller.hello())
-    with pytest.raises(GreetingError):
-        second.feed(call)
-    assert second.peer is None
-
-
-def test_a_greeting_in_pieces() -> None:
-    """Bytes arrive as they like."""
-    caller, answerer = Caller(b"key", "10.0.0.1"), Answerer(b"key")
-    reply = b"".join(answerer.feed(bytes([byte])) for byte in caller.hello())
-    for byte in caller.answer(reply) + b"GET":
-        answerer.feed(bytes([byte]))
-    assert (answerer.peer, answerer.rest()) == ("10.0.0.1", b"GET")
 
 
 @pytest.mark.parametrize(("peer", "address"), [("127.0.0.9", "192.0.2.7"), ("192.0.2.9", "192.0.2.9")])
