@@ -18,13 +18,14 @@ from typing import Final
 import aiohttp
 
 from tests import postgres
-from tests.harness.valkey import ValkeyServer, free_port
+from tests.harness.valkey import ValkeyServer
 from tests.lossless.history import Seen, Whole, brief
 from tests.lossless.node import Node
 from tests.lossless.proxy import Proxy
 from tests.lossless.stage import FAST, Stage, judge_log
 from tests.lossless.violations import Violation
 from tests.lossless.waiting import wait_until
+from tools.cluster.program import free_port
 
 NODES: Final = 3
 HEARTBEAT: Final = {"ping_interval": "1s", "ping_timeout": "2s"}

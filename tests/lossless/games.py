@@ -9,7 +9,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from tests import postgres
 from tests.lossless.cluster import ClusterStage
 from tests.lossless.cluster_faults import FAULTS, RIGHTS, ClusterFault, Place
 from tests.lossless.disk import SmallDisk
@@ -18,6 +17,7 @@ from tests.lossless.nemesis import Line
 from tests.lossless.runs import Plan, Run
 from tests.lossless.single import SingleStage
 from tests.lossless.single_faults import SingleFaults
+from tools.cluster import postgres
 
 DISK_EVERY: Final = 3
 
