@@ -84,7 +84,8 @@ class NodeHost:
         await self._reader
 
     async def _read(self, stdout: asyncio.StreamReader) -> None:
-        while line := await stdout.readline():
+        # A process that ends may break off in the middle of what it tells.
+        while (line := await stdout.readline()).endswith(b"\n"):
             told = json.loads(line)
             if "client" in told:
                 if (inbox := self._inboxes.get(told["client"])) is not None:

@@ -1,3 +1,4 @@
+# A stretch of the way in docs/life-of-a-message.md.
 """One request of a polling client and its answer, on a connection of uvicorn's HTTP protocol.
 
 For uvicorn this is a `RequestResponseCycle` (decision 18): it fills `body`, sets `more_body` and
