@@ -124,8 +124,10 @@ class ClusterStage(Stage):
         self.valkey.remove()
 
     async def whole(self) -> None:
-        """Wait until every node that runs is ready, by its own word."""
+        """Wait until every node is ready, by its own word; one that a test before has lost is started."""
         for node in self.nodes:
+            if not node.is_up:
+                await node.start()
             await until_ready(node, ready=True, seconds=HEALED)
 
     async def finish(self, chats: Collection[str]) -> tuple[list[Whole], list[Violation]]:

@@ -34,11 +34,28 @@ async def test_saving_replaces_a_session(store: Store) -> None:
         for n in range(1, 9)
     ]
     await store.save_session(first)
-    await asyncio.gather(*map(store.save_session, states))
+    await asyncio.gather(*(store.save_session(state, renews=True) for state in states))
     assert await store.session("s", NOW) == states[-1]
     assert await store.session_by_pid(bytes([8]), NOW) == states[-1]
     assert await store.session_by_pid(bytes([7]), NOW) is None
     assert await store.session_by_pid(b"first", NOW) is None
+
+
+async def test_a_session_that_somebody_else_has_gone_on_with(store: Store) -> None:
+    """Who has another token than the stored one changes nothing, unless the token is a new one."""
+    await people(store, "ann")
+    old = session("s", token_hash=b"old", positions={"a": 1})
+    new = session("s", token_hash=b"new", spent_hash=b"old", positions={"a": 5})
+    await store.save_session(session("s", pid_hash=b"p"))
+    await store.save_session(old)
+    assert (await store.session("s", NOW) or old).token_hash is None
+    await store.save_session(old, renews=True)
+    await store.save_session(new, renews=True)
+    await store.save_session(msgspec.structs.replace(old, positions={"a": 9}))
+    assert await store.session("s", NOW) == new
+    further = msgspec.structs.replace(new, spent_hash=None, positions={"a": 6})
+    await asyncio.gather(store.save_session(further), store.save_session(session("t")))
+    assert await store.session("s", NOW) == further
 
 
 async def test_many_sessions_are_saved_at_once(store: Store) -> None:

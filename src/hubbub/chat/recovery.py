@@ -166,7 +166,7 @@ class Recovery:
         token = trail.renew(spent_hash)
         trail.renewing = True
         try:
-            await self._save(trail, replaces)
+            await self._save(trail, replaces, renews=True)
         finally:
             trail.renewing = False
         # A heartbeat that is on its way was sent before the token.
@@ -345,9 +345,9 @@ class Recovery:
 
     # Saving.
 
-    async def _save(self, trail: Trail, replaces: str | None = None) -> None:
+    async def _save(self, trail: Trail, replaces: str | None = None, *, renews: bool = False) -> None:
         if self._is_kept(trail):
-            await self._store.save_session(trail.record(self._ttl), replaces=replaces)
+            await self._store.save_session(trail.record(self._ttl), replaces=replaces, renews=renews)
 
     def _save_soon(self, trail: Trail) -> None:
         if self._is_kept(trail):

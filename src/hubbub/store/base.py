@@ -212,11 +212,12 @@ class Sessions(Protocol):
     """Recovery sessions."""
 
     def save_session(
-        self, session: records.RecoverySession, *, replaces: str | None = None
+        self, session: records.RecoverySession, *, replaces: str | None = None, renews: bool = False
     ) -> "Future[None]":
         """Store or replace a session by its id; the future is done after the commit.
 
-        In the same transaction the session with the id `replaces` is forgotten.
+        Unless this `renews` the token, a session that is stored with another one stays as it is: another node
+        has gone on with it. In the same transaction the session with the id `replaces` is forgotten.
         """
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:

@@ -235,10 +235,10 @@ class SqliteStore:
         return await self._read(log.totals)
 
     def save_session(
-        self, session: records.RecoverySession, *, replaces: str | None = None
+        self, session: records.RecoverySession, *, replaces: str | None = None, renews: bool = False
     ) -> "asyncio.Future[None]":
-        """Store or replace a session by its id; the future is done after the commit."""
-        return self._commit.submit(sessions.save_sessions, sessions.Save(session, replaces))
+        """Store or replace a session by its id, unless another has its token now; done after the commit."""
+        return self._commit.submit(sessions.save_sessions, sessions.Save(session, replaces, renews))
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""

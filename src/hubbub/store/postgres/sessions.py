@@ -16,7 +16,7 @@ BY_ID: Final = Selection(sessions.BY_ID)
 BY_PID: Final = Selection(sessions.BY_PID)
 TOTALS: Final = Selection(sessions.TOTALS)
 FORGET: Final = "DELETE FROM sessions WHERE id = ANY($1::text[])"
-SAVE: Final = """
+RENEW: Final = """
 INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
     last_activity, expires_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
@@ -27,6 +27,9 @@ ON CONFLICT (id) DO UPDATE SET
     connected_at = excluded.connected_at, last_activity = excluded.last_activity,
     expires_at = excluded.expires_at
 """
+SAVE: Final = RENEW + "WHERE sessions.token_hash IS NOT DISTINCT FROM excluded.token_hash"
+"""What another node has gone on with stays as it is."""
+
 DELETE_EXPIRED: Final = """
 WITH old_sessions AS (DELETE FROM sessions WHERE expires_at <= $1 RETURNING 1),
     old_tokens AS (DELETE FROM refresh_tokens WHERE expires_at <= $1 RETURNING 1)
@@ -35,10 +38,11 @@ SELECT (SELECT count(*) FROM old_sessions) + (SELECT count(*) FROM old_tokens)
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A session to store, and the id of one to forget in the same transaction."""
+    """A session to store, and the id of one to forget in the same transaction; whether it has a new token."""
 
     session: records.RecoverySession | None
     forgotten: str | None
+    renews: bool = False
 
 
 def keys(change: Change) -> Iterator[str]:
@@ -52,18 +56,22 @@ def keys(change: Change) -> Iterator[str]:
 async def change(transaction: Transaction, batch: Sequence[Change]) -> list[StoreError | None]:
     """Store and forget sessions by their ids; of one that comes several times the last word counts."""
     latest: dict[str, records.RecoverySession] = {}
+    renewed: set[str] = set()
     forgotten: set[str] = set()
     for one in batch:
         if one.session is not None:
             latest[one.session.id] = one.session
+            if one.renews:
+                renewed.add(one.session.id)
         if one.forgotten is not None:
             latest.pop(one.forgotten, None)
             forgotten.add(one.forgotten)
     if forgotten:
         await transaction.connection.execute(FORGET, sorted(forgotten))
-    if latest:
-        rows = [sessions.row_of(latest[id_]) for id_ in sorted(latest)]
-        await transaction.connection.execute(SAVE, *(list(column) for column in zip(*rows, strict=True)))
+    for statement, ids in ((RENEW, latest.keys() & renewed), (SAVE, latest.keys() - renewed)):
+        if ids:
+            rows = [sessions.row_of(latest[id_]) for id_ in sorted(ids)]
+            await transaction.connection.execute(statement, *map(list, zip(*rows, strict=True)))
     return [None] * len(batch)
 
 

@@ -287,10 +287,10 @@ class PostgresStore:
         return await self._readers.read(log.totals)
 
     def save_session(
-        self, session: records.RecoverySession, *, replaces: str | None = None
+        self, session: records.RecoverySession, *, replaces: str | None = None, renews: bool = False
     ) -> "asyncio.Future[None]":
-        """Store or replace a session by its id; the future is done after the commit."""
-        return self._sessions.submit(sessions.Change(session, replaces))
+        """Store or replace a session by its id, unless another has its token now; done after the commit."""
+        return self._sessions.submit(sessions.Change(session, replaces, renews))
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""

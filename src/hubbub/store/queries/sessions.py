@@ -25,8 +25,7 @@ TOTALS: Final = select(
 _positions = msgspec.json.Decoder(dict[str, int])
 
 
-SAVE: Final = Bulk(
-    """
+_SAVE: Final = """
     WITH k(id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at, last_activity,
         expires_at) AS (VALUES :rows)
     INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
@@ -37,34 +36,39 @@ SAVE: Final = Bulk(
         spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
         connected_at = excluded.connected_at, last_activity = excluded.last_activity,
         expires_at = excluded.expires_at
-    """,
-    10,
-)
+    """
+RENEW: Final = Bulk(_SAVE, 10)
+SAVE: Final = Bulk(_SAVE + "WHERE sessions.token_hash IS excluded.token_hash", 10)
 
 
 FORGET: Final = Bulk("WITH k(id) AS (VALUES :rows) DELETE FROM sessions WHERE id IN (SELECT id FROM k)", 1)
 
 
 class Save(msgspec.Struct, frozen=True):
-    """A session to store, and the id of the one that it replaces, if any."""
+    """A session to store, the id of the one that it replaces, if any, and whether its token is a new one."""
 
     session: records.RecoverySession
     replaces: str | None
+    renews: bool
 
 
 def save_sessions(connection: Connection, batch: Sequence[Save]) -> list[StoreError | None]:
     """Store or replace sessions by their ids, raw on SQLite; of one that comes twice the last counts."""
     latest: dict[str, records.RecoverySession] = {}
+    renewed: set[str] = set()
     replaced: list[str] = []
     for save in batch:
         latest[save.session.id] = save.session
+        if save.renews:
+            renewed.add(save.session.id)
         if save.replaces is not None:
             latest.pop(save.replaces, None)
             replaced.append(save.replaces)
     cursor = connection.connection.cursor()
     try:
         FORGET.run(cursor, [(id_,) for id_ in replaced])
-        SAVE.run(cursor, [row_of(session) for session in latest.values()])
+        RENEW.run(cursor, [row_of(session) for id_, session in latest.items() if id_ in renewed])
+        SAVE.run(cursor, [row_of(session) for id_, session in latest.items() if id_ not in renewed])
     finally:
         cursor.close()
     return [None] * len(batch)
