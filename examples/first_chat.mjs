@@ -34,6 +34,8 @@ socket.on("message:new", ({ seq, user, content }) => console.log(`${seq} ${user.
 
 await new Promise((connected) => socket.once("connect", connected));
 for await (const content of createInterface({ input: process.stdin })) {
-  await ask("message:send", { chatId, content, clientMessageId: randomUUID() });
+  const message = { chatId, content, clientMessageId: randomUUID() };
+  // Without an answer it is sent once more, and arrives once.
+  while (!(await ask("message:send", message).catch(() => false)));
 }
 socket.disconnect();

@@ -49,7 +49,12 @@ async def main():
         sys.exit(1)
     while line := await asyncio.to_thread(sys.stdin.readline):
         payload = {"chatId": CHAT_ID, "content": line.strip(), "clientMessageId": str(uuid.uuid4())}
-        await ask("message:send", payload)
+        while True:
+            try:
+                await ask("message:send", payload)
+                break
+            except socketio.exceptions.SocketIOError:  # no connection: once more, and it arrives once
+                await asyncio.sleep(1)
     await client.disconnect()
 
 

@@ -226,7 +226,7 @@ class Membership:
             return
         alive = {_node_of(name) for name in await self.ask(partial(nodes.alive, self.keys))}
         for name in dead:
-            log.warning("node %s is dead: its sockets are cleared away", name)
+            log.info("node %s has stopped or died: what it left is cleared away", name)
             await self._bury(name, reaped, tell_all=_node_of(name) not in alive)
 
     async def _bury(self, node: str, reaped: Reaped, *, tell_all: bool) -> None:
