@@ -7,7 +7,8 @@ go to `polling` or `websocket`; all others, and what another node has to answer,
 """
 
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from functools import partial
 from http import HTTPStatus
 from time import monotonic
@@ -29,6 +30,21 @@ from hubbub.engineio.websocket import WebSocket
 
 _MAX_URL = 16_384
 _MAX_HEAD = 65_536
+# What is no body behind the head: chunk sizes, trailers. More than the largest piece that is read at once.
+_MAX_TRAILERS = 327_680
+
+
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait for those before them."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Collection[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, if nothing waits."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -54,8 +70,13 @@ class GuardedHttp(HttpToolsProtocol):
         # The polling request that is being answered, or was last.
         self._running: Exchange | None = None
         self.timer_slot = -1
+        # Where in a request the reading is, and how much has come since its last piece of body.
+        self._in_message = False
         self._in_head = True
         self._head_size = 0
+        self._upgrading: Request | None = None
+        # What the client had not taken when that was looked at last.
+        self._unsent = 0
         # Whether a request ended in the piece that is being read: then most of it is not the next one's head.
         self._begins_anew = False
 
@@ -66,7 +87,7 @@ class GuardedHttp(HttpToolsProtocol):
         """
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
@@ -81,17 +102,50 @@ class GuardedHttp(HttpToolsProtocol):
             running.set()
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a head that is too long."""
+        """Refuse a head or trailers that are too long."""
         self._begins_anew = False
         super().data_received(data)
-        if self._in_head and not self._begins_anew:
-            self._head_size += len(data)
-            if self._head_size > _MAX_HEAD:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._begins_anew or not self._in_message:
+            self._await_another()
+            return
+        self._head_size += len(data)
+        if self._head_size > (_MAX_HEAD if self._in_head else _MAX_TRAILERS):
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _await_another(self) -> None:
+        """See to it that a connection on which nothing is asked ends: uvicorn has stopped its clock."""
+        last = self._last
+        idle = last is not None and last.response_complete and not self.transport.is_closing()
+        if idle and not self._in_message and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: give it a while."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def _watch_writing(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self._unsent = sys.maxsize
+            self._timers.schedule(self, monotonic() + self._limits.body_timeout)
+
+    def on_response_complete(self) -> None:
+        """An answer is written; what was the last one has to arrive, too."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._watch_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked for."""
+        super().timeout_keep_alive_handler()
+        self._watch_writing()
 
     def resume_writing(self) -> None:
         """The client reads again: the requests that waited for that may go on."""
         super().resume_writing()
+        self._timers.cancel(self)
         running = self._running
         if running is not None and running.answered and not running.response_complete:
             running.end()
@@ -100,15 +154,18 @@ class GuardedHttp(HttpToolsProtocol):
         """Hand the connection over, and leave nothing behind for the garbage collector to find."""
         self._timers.cancel(self)
         self.connections.discard(self)
+        assert self._upgrading is not None  # noqa: S101 - its head is complete
         socket = WebSocket(self._parts, self.server_state)
         socket.connection_made(self.transport)
         self.transport.set_protocol(socket)
-        socket.shake_hands(self._request(), self._head)
+        socket.shake_hands(self._upgrading, self._head)
         self.parser = self.cycle = self._running = None  # type: ignore[assignment]  # as `connection_lost` does
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        self._unset_keepalive_if_required()  # an answer in this turn may have started that clock
         super().on_message_begin()
+        self._in_message = True
         self._in_head = True
         self._head_size = 0
         self._timers.schedule(self, monotonic() + self._limits.header_timeout)
@@ -125,10 +182,13 @@ class GuardedHttp(HttpToolsProtocol):
         """Its body begins. A polling request is taken out here: uvicorn deals with its exchange instead."""
         self._in_head = False
         self._timers.schedule(self, monotonic() + self._limits.body_timeout)
-        if self.parser.should_upgrade() and self._should_upgrade():
-            self.scope["method"] = self.parser.get_method().decode("ascii")
-            return
         request = self._request()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            if self._last is not None and not self._last.response_complete:
+                self._refuse(HTTPStatus.BAD_REQUEST)
+                raise ValueError("an upgrade before the last request was answered")
+            self._upgrading = request
+            return
         if not self._parts.door.is_own_path(request.path):
             super().on_headers_complete()
             return
@@ -146,20 +206,42 @@ class GuardedHttp(HttpToolsProtocol):
             )
         )
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, which is bounded elsewhere."""
+        self._head_size = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is complete."""
         self._begins_anew = True
-        self._timers.cancel(self)
+        self._in_message = False
+        if not self.flow.write_paused:
+            self._timers.cancel(self)
         super().on_message_complete()
 
     def expire(self, now: float) -> float | None:
-        """The request did not come in time."""
-        self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        """The request did not come in time, or the client takes nothing."""
+        if self.flow.write_paused or self.transport.is_closing():
+            before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+            if self._unsent < before:
+                return now + self._limits.body_timeout
+            self.transport.abort()
+        elif self.flow.read_paused:
+            return now + self._limits.header_timeout  # it is we who do not read
+        elif not self._in_head and self._last is not None and self._last.response_complete:
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         return None
+
+    @property
+    def _last(self) -> RequestResponseCycle | Exchange | None:
+        """The newest request that has come, as uvicorn's type does not tell it."""
+        return cast("RequestResponseCycle | Exchange | None", self.cycle)
 
     def _take_turn(self, exchange: Exchange) -> None:
         """Begin with a request, or queue it behind the one that is being answered."""
-        before = cast("RequestResponseCycle | Exchange | None", self.cycle)
+        before = self._last
         self.cycle = exchange  # type: ignore[assignment]  # it looks like uvicorn's
         if before is None or before.response_complete:
             self._begin(exchange)
@@ -173,6 +255,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: object, app: Callable[..., object]) -> None:
         """Begin with a request that was queued; an exchange in a turn of its own, however many there are."""
+        self.flow.resume_reading()
         if isinstance(cycle, Exchange):
             self.loop.call_soon(self._begin, cycle)
         else:
@@ -188,7 +271,7 @@ class GuardedHttp(HttpToolsProtocol):
         url = httptools.parse_url(self.url)
         return Request(
             method=self.parser.get_method().decode("ascii"),
-            path=url.path.decode("latin-1"),
+            path=(url.path or b"/").decode("latin-1"),
             raw_query=(url.query or b"").decode("latin-1"),
             headers=fold_headers(self.headers),
             peer=self.client[0] if self.client else "",
@@ -209,3 +292,4 @@ class GuardedHttp(HttpToolsProtocol):
             )
             self.transport.write(head.encode())
             self.transport.close()
+            self._watch_writing()
