@@ -38,6 +38,8 @@ CODES: Final[Mapping[int, Code]] = {
     503: Code.UNAVAILABLE,
 }
 MESSAGES: Final = {404: "Not found", 405: "Method not allowed", 413: "Request body too large"}
+CLIENT_GONE: Final = "client disconnected prematurely"
+"""What litestar, which calls it a fault of the server, says of a body that breaks off."""
 TOKEN_PROBLEMS: Final = {
     TokenProblem.MISSING_TOKEN: "is missing: send `Bearer` and an access token",
     TokenProblem.INVALID_TOKEN: "the access token is not valid",
@@ -75,6 +77,8 @@ def not_let_in(_request: Asked, error: TokenRefused) -> Response[bytes]:
 
 def not_served(request: Asked, error: HTTPException) -> Response[bytes]:
     """Answer a request that came to no route: no such path or method, a body too large, bad parameters."""
+    if error.detail == CLIENT_GONE:
+        return refused(request, RequestError(Code.INVALID_REQUEST, "The body ended too early"))
     if error.status_code >= 500:
         return failed(request, error)
     failure = Failure(
