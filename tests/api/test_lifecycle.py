@@ -43,6 +43,8 @@ async def test_sigterm_with_clients(start: Worlds) -> None:
     assert time.monotonic() - since < STOP
     for client in clients:
         await client.wait_disconnect()
+    told = [(await client.inbox.wait("connection:closing"))["retryAfter"] for client in clients]
+    assert set(told) == {1, 2, 3}, "they are not to come back in the same moment"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])

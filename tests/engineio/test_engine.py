@@ -7,6 +7,7 @@ import pytest
 from websockets.server import ServerProtocol
 
 from hubbub.engineio import Handshake, Session, prepare_text
+from hubbub.engineio import engine as engine_module
 from hubbub.engineio import flusher as flusher_module
 from hubbub.engineio.flusher import Flusher
 from hubbub.engineio.frames import FrameReader
@@ -186,3 +187,24 @@ async def test_one_failing_flush_does_not_stop_the_others() -> None:
         flusher.wake(session)  # type: ignore[arg-type]
     await eventually(lambda: all(session.flushed for session in sessions))
     assert len(errors) == 1
+
+
+async def test_all_are_closed_one_group_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients come back to other nodes, which should not get all of them in one moment."""
+    monkeypatch.setattr(engine_module, "_CLOSED_AT_ONCE", 2)
+    monkeypatch.setattr(engine_module, "_CLOSING_PAUSE", 60.0)
+    application = Recorder()
+    async with running(application=application) as server:
+        sockets = [await Socket.open(server.port) for _ in range(5)]
+        await eventually(lambda: len(application.sessions) == 5)
+        closing = asyncio.create_task(server.engine.close_all(timeout=600.0))
+        assert [await socket.close_code() for socket in sockets[:2]] == [1012, 1012]
+        assert [session.closed for session in application.sessions] == [True, True, False, False, False]
+        assert await sockets[4].echoes()
+        closing.cancel()
+        monkeypatch.setattr(engine_module, "_CLOSING_PAUSE", 0.0)
+        closing = asyncio.create_task(server.engine.close_all(timeout=600.0))
+        assert [await socket.close_code() for socket in sockets[2:]] == [1012] * 3
+        for socket in sockets:
+            socket.close()
+        await closing

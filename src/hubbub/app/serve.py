@@ -32,7 +32,7 @@ from hubbub.store.base import StoreError
 log = logging.getLogger(__name__)
 
 _HOUSEKEEPING_INTERVAL = 600.0
-_RETRY_AFTER = 1
+_LONGEST_RETRY_AFTER = 3
 # Seconds. By default a busy loop keeps the thread that commits waiting ten times as long.
 _SWITCH_INTERVAL = 0.0005
 # Requests leave no cycles behind, so the collector need not look as often as it does by default: one full
@@ -205,7 +205,7 @@ async def drain(settings: Settings, parts: Built, listener: Listener, running: "
     parts.server.stop_accepting()
     try:
         async with asyncio.timeout(time_left):
-            parts.namespace.announce_closing(_RETRY_AFTER)
+            parts.namespace.announce_closing(_LONGEST_RETRY_AFTER)
             await parts.server.close_all(timeout=time_left / 2)
             await parts.namespace.close()
     except TimeoutError:

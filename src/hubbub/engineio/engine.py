@@ -29,6 +29,12 @@ from hubbub.engineio.timers import Timers
 _TICKS_PER_TIME = 20
 _LONGEST_TICK = 0.25
 
+# When all are closed, so many in a row, so many seconds apart: clients come back to other nodes, which should
+# not get all of them in one moment. It takes at most this share of the time.
+_CLOSED_AT_ONCE = 50
+_CLOSING_PAUSE = 0.05
+_CLOSING_SHARE = 0.5
+
 
 class Engine:
     """An Engine.IO v4 server without a socket of its own.
@@ -88,16 +94,15 @@ class Engine:
     async def close_all(self, reason: CloseReason = SERVER_SHUTDOWN, timeout: float = 5.0) -> None:
         """End every session after flushing it, and wait until the clients have hung up.
 
-        WebSockets get the reason's close code, polls a CLOSE packet. What is left after `timeout` seconds is
-        cut off.
+        WebSockets get the reason's close code, polls a CLOSE packet; a thousand a second, or more if that
+        would take too long. What is left after `timeout` seconds is cut off.
         """
         self.stop_accepting()
         if self.relay is not None:
             self.relay.close()
-        for session in self.sessions:
-            session.close(reason)
         try:
             async with asyncio.timeout(timeout):
+                await self._close_in_turn(reason, timeout * _CLOSING_SHARE)
                 await self.sessions.wait_empty()
                 if self.relay is not None:
                     await self.relay.wait_closed()
@@ -108,3 +113,13 @@ class Engine:
                 session.fail(reason)
             for socket in list(self.sessions.sockets):
                 socket.abort()
+
+    async def _close_in_turn(self, reason: CloseReason, within: float) -> None:
+        sessions = list(self.sessions)
+        groups = range(0, len(sessions), _CLOSED_AT_ONCE)
+        pause = min(_CLOSING_PAUSE, within / max(1, len(groups)))
+        for start in groups:
+            if start:
+                await asyncio.sleep(pause)
+            for session in sessions[start : start + _CLOSED_AT_ONCE]:
+                session.close(reason)

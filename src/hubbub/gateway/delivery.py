@@ -138,10 +138,6 @@ class Delivery:
         clients = self._clients.of_user(user_id)
         return [client.socket for client in clients if chat_id is None or chat_id in client.rooms]
 
-    def tell_all(self, event: events.Event) -> None:
-        """Tell all sockets of this node."""
-        self._server.broadcast(NAMESPACE, None, self._encode(event))
-
     def _encode(self, event: events.Event) -> Outgoing:
         return self._server.encode(NAMESPACE, event.event, event)
 

@@ -6,6 +6,7 @@ A client's life, from CONNECT until everything about it has been cleared away.
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from itertools import cycle
 
 from hubbub.chat.failures import translate
 from hubbub.cluster.base import CutOff, Expel, Telling
@@ -153,14 +154,20 @@ class ChatNamespace:
 
     # Closing.
 
-    def announce_closing(self, retry_after: int) -> None:
-        """Tell all clients that the server is about to go."""
-        notice = events.ServerNotice(
-            reason="server shutting down",
-            message="The server is restarting. Please reconnect.",
-            retry_after=retry_after,
-        )
-        self._delivery.tell_all(notice)
+    def announce_closing(self, longest: int) -> None:
+        """Tell all clients that the server is about to go, and to come back after 1 to `longest` seconds: not
+        all in the same moment.
+        """
+        notices = [
+            events.ServerNotice(
+                reason="server shutting down",
+                message="The server is restarting. Please reconnect.",
+                retry_after=seconds,
+            )
+            for seconds in range(1, longest + 1)
+        ]
+        for client, notice in zip(self._clients.all(), cycle(notices), strict=False):
+            client.socket.emit(notice.event, notice)
 
     async def close(self) -> None:
         """Wait until everybody who has left is cleared away."""
