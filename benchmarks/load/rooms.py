@@ -8,7 +8,7 @@ from benchmarks.load.member import Member, SlowMember
 from benchmarks.load.meter import Meter
 from benchmarks.load.plan import Counts, RoomsPlan, Tally
 from benchmarks.load.verdict import wrong_counts
-from benchmarks.usage import memory
+from benchmarks.usage import memory_of_all
 
 _OPEN_SECONDS = 300.0  # everybody in a room is told of each who joins: with thousands, that takes its time
 _SILENT_SECONDS = 0.4
@@ -27,7 +27,7 @@ def carry_out(plan: RoomsPlan, own: int, tell: Callable[[str], None]) -> Tally:
         crowd.open(time.monotonic() + _OPEN_SECONDS)
         fall_silent(crowd)
         tell("warming up")
-        memory_before = memory(plan.endpoint.server)
+        memory_before = memory_of_all(plan.endpoint.processes)
         crowd.doze()
         crowd.start()
         crowd.run(lambda: False, time.monotonic() + plan.warm)
@@ -35,7 +35,7 @@ def carry_out(plan: RoomsPlan, own: int, tell: Callable[[str], None]) -> Tally:
         before, meter = _received(crowd), Meter(plan.endpoint, own)
         crowd.run(lambda: False, time.monotonic() + plan.measure)
         after, effort = _received(crowd), meter.read()
-        grown = memory(plan.endpoint.server) - memory_before
+        grown = memory_of_all(plan.endpoint.processes) - memory_before
         tell("settling")
         settle(crowd)
         cut = crowd.wake(_SETTLE_SECONDS)

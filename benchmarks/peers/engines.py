@@ -8,17 +8,11 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 
 from benchmarks.processes import PeerError, on_core
-from tools.cluster import postgres, valkey
 from tools.cluster.postgres import LocalPostgres
 from tools.cluster.program import Failure
 from tools.cluster.valkey import LocalValkey
 
 _STOP_SECONDS = 15.0
-
-
-def missing() -> str | None:
-    """Why they cannot be had here; None when they can."""
-    return postgres.missing() or valkey.missing()
 
 
 @contextmanager
@@ -50,10 +44,8 @@ def running_postgres(folder: Path, core: int | None) -> Iterator[tuple[str, int]
     try:
         with _told(), on_core(core):
             server.hand_over(sockets)
-            server.initialise()
-            server.start(sockets)
-            server.sql("CREATE DATABASE hubbub")
-        yield server.url("hubbub"), server.program.pid
+            url = server.provide("hubbub", sockets)
+        yield url, server.program.pid
     finally:
         server.stop(SIGINT)
         shutil.rmtree(sockets)

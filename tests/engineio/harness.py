@@ -101,16 +101,22 @@ async def running(
     try:
         yield Running(engine, application, server.sockets[0].getsockname()[1], state, refused)
     finally:
+        await wind_down(engine, state, server)
+
+
+async def wind_down(engine: Engine, state: ServerState, *servers: asyncio.Server) -> None:
+    """End everything, whatever a test has left open."""
+    for server in servers:
         server.close()
-        for client in Http.connected:
-            client.abort()
-        Http.connected.clear()
-        await engine.close_all(timeout=0.02)
-        for connection in list(state.connections):
-            connection.shutdown()
-        engine.timers.close()
-        if state.tasks:
-            await asyncio.wait(state.tasks, timeout=DEADLINE)
+    for client in Http.connected:
+        client.abort()
+    Http.connected.clear()
+    await engine.close_all(timeout=0.02)
+    for connection in list(state.connections):
+        connection.shutdown()
+    engine.timers.close()
+    if state.tasks:
+        await asyncio.wait(state.tasks, timeout=DEADLINE)
 
 
 async def eventually(condition: Callable[[], bool], within: float = DEADLINE) -> None:

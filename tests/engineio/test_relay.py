@@ -29,6 +29,7 @@ from tests.engineio.harness import (
     running,
     served_by_uvicorn,
     websocket_url,
+    wind_down,
 )
 
 NEAR, FAR = "near", "far"
@@ -88,17 +89,7 @@ async def node(name: str, spots: dict[str, Spot], **changes: object) -> AsyncIte
     try:
         yield Node(engine, application, known, outer.sockets[0].getsockname()[1], inner, state)
     finally:
-        outer.close()
-        inner.close()
-        for client in Http.connected:
-            client.abort()
-        Http.connected.clear()
-        await engine.close_all(timeout=0.02)
-        for connection in list(state.connections):
-            connection.shutdown()
-        engine.timers.close()
-        if state.tasks:
-            await asyncio.wait(state.tasks, timeout=DEADLINE)
+        await wind_down(engine, state, outer, inner)
 
 
 @asynccontextmanager

@@ -110,6 +110,17 @@ class LocalPostgres:
         self.program.launch((self._bin / "postgres", *where, *options), self.folder, user=self._user)
         self.program.wait_until(self._answers)
 
+    def provide(self, database: str, sockets: Path) -> str:
+        """Start the server with its socket in `sockets`, and return the URL of a database; what is not there
+        yet is made.
+        """
+        if not self.data.exists():
+            self.initialise()
+        self.start(sockets)
+        if database not in self.sql("SELECT datname FROM pg_database").splitlines():
+            self.sql(f"CREATE DATABASE {database}")
+        return self.url(database)
+
     def _answers(self) -> bool:
         asked = [str(self._bin / "pg_isready"), "-q", "-h", str(self.sockets)]
         return subprocess.run(asked, check=False, user=self._user, start_new_session=True).returncode == 0

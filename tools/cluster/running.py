@@ -92,12 +92,7 @@ class Cluster:
         sockets.mkdir(mode=0o700)
         server.hand_over(sockets)
         self._sockets.chmod(0o711)  # for PostgreSQL's user, who may be another one
-        if not server.data.exists():
-            server.initialise()
-        server.start(sockets)
-        if DATABASE not in server.sql("SELECT datname FROM pg_database").splitlines():
-            server.sql(f"CREATE DATABASE {DATABASE}")
-        self.database_url = server.url(DATABASE)
+        self.database_url = server.provide(DATABASE, sockets)
 
     def _start_valkey(self) -> None:
         self._layers.append((signal.SIGTERM, [self.valkey.program]))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from hubbub.engineio import refusals
-from hubbub.engineio.nodes import Elsewhere
+from hubbub.engineio.nodes import ELSEWHERE, Elsewhere
 from hubbub.engineio.origins import cors_headers
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.passing import Headers, Message, Receive, Scope
@@ -29,11 +29,11 @@ class PassingOn:
         if scope["type"] != "http":
             raise ValueError(f"an ASGI scope of type {scope['type']!r} is none of Engine.IO's")
         request = read_scope(scope)
-        relay = self._parts.relay
-        outcome = self._parts.door.enter(request, PollingWire.name)
-        if isinstance(outcome, Elsewhere) and relay is not None:
-            answer = await relay.exchange(outcome.node, scope, receive, request.peer)
+        relay, elsewhere = self._parts.relay, _state(scope).get(ELSEWHERE)
+        if isinstance(elsewhere, Elsewhere) and relay is not None:
+            answer = await relay.exchange(elsewhere.node, scope, receive, request.peer)
         else:
+            outcome = self._parts.door.enter(request, PollingWire.name)
             answer = outcome if isinstance(outcome, Refusal) else refusals.BAD_REQUEST
         if isinstance(answer, Refusal):
             await self._refuse(request, send, answer)
@@ -61,8 +61,12 @@ def read_scope(scope: Scope) -> Request:
         headers=fold_headers(cast("Headers", scope["headers"])),
         peer=client[0] if client else "",
         secure=scope.get("scheme") == "https",
-        relayed="relayed" in cast("dict[str, object]", scope.get("state") or {}),
+        relayed="relayed" in _state(scope),
     )
+
+
+def _state(scope: Scope) -> dict[str, object]:
+    return cast("dict[str, object]", scope.get("state") or {})
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -22,7 +22,7 @@ from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from hubbub.engineio.exchange import Exchange
-from hubbub.engineio.nodes import Elsewhere
+from hubbub.engineio.nodes import ELSEWHERE, Elsewhere
 from hubbub.engineio.parts import Parts
 from hubbub.engineio.polling import Polling, PollingWire
 from hubbub.engineio.requests import Request, fold_headers
@@ -194,6 +194,7 @@ class GuardedHttp(HttpToolsProtocol):
             return
         outcome = self._parts.door.enter(request, PollingWire.name)
         if isinstance(outcome, Elsewhere):
+            self.scope["state"][ELSEWHERE] = outcome
             super().on_headers_complete()
             return
         self._take_turn(

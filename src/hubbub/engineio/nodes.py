@@ -9,6 +9,9 @@ from typing import Protocol
 _SEPARATOR = "."
 """Between a node's name and the rest: no other part of an id has it."""
 
+ELSEWHERE = "elsewhere"
+"""In the ASGI state of a request that the door has let pass: its `Elsewhere`."""
+
 
 class Place(Protocol):
     """Where a node answers the others, and the key that both sides of such a connection must know."""

@@ -10,7 +10,8 @@ behind a `seq` that `enter` returns; one that recovers is held first: what is to
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
+from itertools import cycle
 from operator import itemgetter
 from typing import Final
 
@@ -137,6 +138,12 @@ class Delivery:
             return []
         clients = self._clients.of_user(user_id)
         return [client.socket for client in clients if chat_id is None or chat_id in client.rooms]
+
+    def tell_in_turn(self, told: Sequence[events.Event]) -> None:
+        """Tell each client of this node one of these: the first, the second, and so on, over and over."""
+        packets = [self._encode(event) for event in told]
+        for client, packet in zip(self._clients.all(), cycle(packets), strict=False):
+            client.socket.send(packet)
 
     def _encode(self, event: events.Event) -> Outgoing:
         return self._server.encode(NAMESPACE, event.event, event)

@@ -6,7 +6,6 @@ A client's life, from CONNECT until everything about it has been cleared away.
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from itertools import cycle
 
 from hubbub.chat.failures import translate
 from hubbub.cluster.base import CutOff, Expel, Telling
@@ -166,8 +165,7 @@ class ChatNamespace:
             )
             for seconds in range(1, longest + 1)
         ]
-        for client, notice in zip(self._clients.all(), cycle(notices), strict=False):
-            client.socket.emit(notice.event, notice)
+        self._delivery.tell_in_turn(notices)
 
     async def close(self) -> None:
         """Wait until everybody who has left is cleared away."""

@@ -238,7 +238,7 @@ class SqliteStore:
         self, session: records.RecoverySession, *, replaces: str | None = None, renews: bool = False
     ) -> "asyncio.Future[None]":
         """Store or replace a session by its id, unless another has its token now; done after the commit."""
-        return self._commit.submit(sessions.save_sessions, sessions.Save(session, replaces, renews))
+        return self._commit.submit(sessions.save_sessions, sessions.Change(session, replaces, renews))
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from hubbub.store import records
 from hubbub.store.base import StoreError
 from hubbub.store.postgres.connections import Transaction
 from hubbub.store.postgres.pool import Connection
 from hubbub.store.postgres.selecting import Selection, fields_of
 from hubbub.store.queries import sessions
+from hubbub.store.queries.sessions import Change
 
 BY_ID: Final = Selection(sessions.BY_ID)
 BY_PID: Final = Selection(sessions.BY_PID)
@@ -37,14 +36,6 @@ SELECT (SELECT count(*) FROM old_sessions) + (SELECT count(*) FROM old_tokens)
 """
 
 
-class Change(msgspec.Struct, frozen=True):
-    """A session to store, and the id of one to forget in the same transaction; whether it has a new token."""
-
-    session: records.RecoverySession | None
-    forgotten: str | None
-    renews: bool = False
-
-
 def keys(change: Change) -> Iterator[str]:
     """What two batches may not have in common."""
     if change.session is not None:
@@ -54,23 +45,12 @@ def keys(change: Change) -> Iterator[str]:
 
 
 async def change(transaction: Transaction, batch: Sequence[Change]) -> list[StoreError | None]:
-    """Store and forget sessions by their ids; of one that comes several times the last word counts."""
-    latest: dict[str, records.RecoverySession] = {}
-    renewed: set[str] = set()
-    forgotten: set[str] = set()
-    for one in batch:
-        if one.session is not None:
-            latest[one.session.id] = one.session
-            if one.renews:
-                renewed.add(one.session.id)
-        if one.forgotten is not None:
-            latest.pop(one.forgotten, None)
-            forgotten.add(one.forgotten)
+    """Store and forget sessions by their ids."""
+    forgotten, renewed, others = sessions.fold(batch)
     if forgotten:
-        await transaction.connection.execute(FORGET, sorted(forgotten))
-    for statement, ids in ((RENEW, latest.keys() & renewed), (SAVE, latest.keys() - renewed)):
-        if ids:
-            rows = [sessions.row_of(latest[id_]) for id_ in sorted(ids)]
+        await transaction.connection.execute(FORGET, forgotten)
+    for statement, rows in ((RENEW, renewed), (SAVE, others)):
+        if rows:
             await transaction.connection.execute(statement, *map(list, zip(*rows, strict=True)))
     return [None] * len(batch)
 

@@ -22,6 +22,7 @@ from hubbub.store.postgres.failures import is_refused, unstorable
 from hubbub.store.postgres.gathering import Gathering
 from hubbub.store.postgres.history import History
 from hubbub.store.postgres.opening import prepare
+from hubbub.store.queries.sessions import Change
 from hubbub.store.queries.users import is_as_stored
 
 P = TypeVar("P")
@@ -290,7 +291,7 @@ class PostgresStore:
         self, session: records.RecoverySession, *, replaces: str | None = None, renews: bool = False
     ) -> "asyncio.Future[None]":
         """Store or replace a session by its id, unless another has its token now; done after the commit."""
-        return self._sessions.submit(sessions.Change(session, replaces, renews))
+        return self._sessions.submit(Change(session, replaces, renews))
 
     async def session(self, session_id: str, now: int) -> records.RecoverySession | None:
         """Return an unexpired session."""
@@ -302,7 +303,7 @@ class PostgresStore:
 
     async def delete_session(self, session_id: str) -> None:
         """Forget a session."""
-        await self._sessions.submit(sessions.Change(None, session_id))
+        await self._sessions.submit(Change(None, session_id))
 
     async def delete_expired(self, now: int) -> int:
         """Forget expired sessions and refresh tokens; return how many."""

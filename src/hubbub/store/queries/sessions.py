@@ -1,7 +1,7 @@
 """Recovery sessions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, LargeBinary, RowMapping, bindparam, delete, func, select
@@ -44,31 +44,50 @@ SAVE: Final = Bulk(_SAVE + "WHERE sessions.token_hash IS excluded.token_hash", 1
 FORGET: Final = Bulk("WITH k(id) AS (VALUES :rows) DELETE FROM sessions WHERE id IN (SELECT id FROM k)", 1)
 
 
-class Save(msgspec.Struct, frozen=True):
-    """A session to store, the id of the one that it replaces, if any, and whether its token is a new one."""
+class Change(msgspec.Struct, frozen=True):
+    """A session to store, and the id of one to forget in the same transaction; whether it has a new token."""
 
-    session: records.RecoverySession
-    replaces: str | None
-    renews: bool
+    session: records.RecoverySession | None
+    forgotten: str | None
+    renews: bool = False
 
 
-def save_sessions(connection: Connection, batch: Sequence[Save]) -> list[StoreError | None]:
-    """Store or replace sessions by their ids, raw on SQLite; of one that comes twice the last counts."""
+class Folded(NamedTuple):
+    """A batch as rows to write: ids to forget, then sessions whose token is a new one, then the others."""
+
+    forgotten: list[str]
+    renewed: list[Row]
+    others: list[Row]
+
+
+def fold(batch: Iterable[Change]) -> Folded:
+    """Of a session that comes several times the last word counts. Ids are in order."""
     latest: dict[str, records.RecoverySession] = {}
     renewed: set[str] = set()
-    replaced: list[str] = []
-    for save in batch:
-        latest[save.session.id] = save.session
-        if save.renews:
-            renewed.add(save.session.id)
-        if save.replaces is not None:
-            latest.pop(save.replaces, None)
-            replaced.append(save.replaces)
+    forgotten: set[str] = set()
+    for change in batch:
+        if change.session is not None:
+            latest[change.session.id] = change.session
+            if change.renews:
+                renewed.add(change.session.id)
+        if change.forgotten is not None:
+            latest.pop(change.forgotten, None)
+            forgotten.add(change.forgotten)
+    return Folded(
+        sorted(forgotten),
+        [row_of(latest[id_]) for id_ in sorted(latest) if id_ in renewed],
+        [row_of(latest[id_]) for id_ in sorted(latest) if id_ not in renewed],
+    )
+
+
+def save_sessions(connection: Connection, batch: Sequence[Change]) -> list[StoreError | None]:
+    """Store and forget sessions by their ids, raw on SQLite."""
+    forgotten, renewed, others = fold(batch)
     cursor = connection.connection.cursor()
     try:
-        FORGET.run(cursor, [(id_,) for id_ in replaced])
-        RENEW.run(cursor, [row_of(session) for id_, session in latest.items() if id_ in renewed])
-        SAVE.run(cursor, [row_of(session) for id_, session in latest.items() if id_ not in renewed])
+        FORGET.run(cursor, [(id_,) for id_ in forgotten])
+        RENEW.run(cursor, renewed)
+        SAVE.run(cursor, others)
     finally:
         cursor.close()
     return [None] * len(batch)
