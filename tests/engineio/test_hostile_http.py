@@ -319,10 +319,13 @@ async def test_slow_heads(sent: bytes) -> None:
     async with running(header_timeout=0.2) as server:
         http = await Http.connect(server.port)
         http.writer.write(sent)
-        while sent and not http.reader.at_eof() and server.state.connections:
-            http.writer.write(b"x")
+        # What comes first is read at once: bytes that cross the end of the connection would reset it.
+        answer = asyncio.create_task(http.reader.read(1024))
+        while not answer.done():
+            if sent:
+                http.writer.write(b"x")
             await asyncio.sleep(0.02)
-        assert b"408" in await http.reader.read()
+        assert b" 408 " in await answer
         await eventually(lambda: server.idle)
 
 

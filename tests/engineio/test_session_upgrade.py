@@ -1,10 +1,8 @@
 """The session without I/O: how it upgrades, spec section "Upgrade"."""
 
-from collections.abc import Callable
-
 import pytest
 
-from hubbub.engineio import CloseReason, PacketError, Session, closing, upgrade
+from hubbub.engineio import PacketError, Session, closing, upgrade
 from hubbub.engineio.packets import PROBE_ANSWER
 from tests.engineio.fakes import SMALL, FakeHost, FakeWire, open_session
 
@@ -74,11 +72,38 @@ def test_pausing_survives_the_upgrade() -> None:
     assert candidate.calls == ["pause"]
 
 
-@pytest.mark.parametrize("end", [Session.fail, Session.close])
-def test_the_end_takes_the_candidate_along(end: Callable[[Session, CloseReason], None]) -> None:
-    """A session that ends during an upgrade closes the candidate, however it ends."""
+def test_the_failing_session_takes_the_candidate_along() -> None:
+    """A session that breaks off during an upgrade closes the candidate."""
     host = FakeHost()
     session, _, candidate = probed(host)
-    end(session, closing.FORCED_CLOSE)
+    session.fail(closing.FORCED_CLOSE)
+    assert candidate.reasons == [closing.UPGRADE_FAILED]
+
+
+def test_closing_before_the_probe() -> None:
+    """The client goes on by polling, and finds the end there."""
+    host = FakeHost()
+    session, polling = open_session(host)
+    candidate = FakeWire("websocket")
+    upgrade.offer(session, candidate)
+    session.close(closing.FORCED_CLOSE)
     host.turn()
+    assert (candidate.reasons, polling.calls) == ([closing.UPGRADE_FAILED], ["finish"])
+
+
+def test_closing_behind_the_probe() -> None:
+    """The client may come by either way, and finds the end on both."""
+    host = FakeHost()
+    session, polling, candidate = probed(host)
+    session.close(closing.FORCED_CLOSE)
+    host.turn()
+    assert (candidate.reasons, polling.calls) == ([], ["release", "finish"])
+    upgrade.probe(session, "5")
+    session.moved()
+    assert candidate.calls == ["finish"]
+
+    session, polling, candidate = probed(host)
+    session.close(closing.FORCED_CLOSE)
+    host.turn()
+    session.end()  # it has fetched everything
     assert candidate.reasons == [closing.UPGRADE_FAILED]

@@ -186,6 +186,31 @@ async def test_closing_right_after_the_upgrade() -> None:
         assert await socket.close_code() == 1012
 
 
+@pytest.mark.parametrize("polls", [True, False])
+async def test_closing_behind_the_probe(polls: bool) -> None:
+    """The client learns of it by its next poll or, when it polls no more, on its new transport: stock clients
+    whose WebSocket goes away between probe and UPGRADE are stuck until their ping timeout.
+    """
+    async with running() as server:
+        client = await Poller.open(server.port)
+        socket = await Socket.upgrade(server.port, client.sid)
+        socket.send("2probe")
+        assert await socket.text() == "3probe"
+        session = server.application.sessions[0]
+        session.send(prepare_text("last words"))
+        session.close(closing.TRY_AGAIN_LATER)
+        await eventually(lambda: bool(server.application.reasons))
+        if polls:
+            assert [(await client.get()).text for _ in range(2)] == ["4last words", "1"]
+            assert await socket.close_code() == 1002
+        else:
+            socket.send("5")
+            assert await socket.text() == "4last words"
+            assert await socket.close_code() == 1013
+        socket.close()
+        await eventually(lambda: server.idle)
+
+
 class Counting(Recorder):
     """Sends numbers without pause, whatever the client does."""
 

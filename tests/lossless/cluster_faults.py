@@ -19,7 +19,8 @@ from tests.lossless.history import Fault, History
 from tests.lossless.meddler import meddling
 from tests.lossless.nemesis import Strike
 from tests.lossless.node import Node
-from tests.lossless.proxy import Proxy, Weather
+from tests.lossless.proxy import Pipe, Proxy, Weather
+from tests.lossless.waiting import wait_until
 
 PATIENCE: Final = 30.0
 """Seconds after which a node must have started, whatever else is broken for a while."""
@@ -162,9 +163,13 @@ async def deafen(place: Place) -> AsyncIterator[None]:
     """11: a node publishes, and hears nothing; new connections are as good as ever."""
     async with place.node() as node:
         proxy = place.stage.wires_of(node).valkey
-        hearing = [pipe for pipe in proxy.pipes if b"SUBSCRIBE" in pipe.up.head]
-        assert hearing, "no connection hears"
-        for pipe in hearing:
+
+        def hearing() -> list[Pipe]:
+            return [pipe for pipe in proxy.pipes if b"SUBSCRIBE" in pipe.up.head]
+
+        # There is none for a moment where another fault has just broken it.
+        assert await wait_until(lambda: bool(hearing()), PATIENCE), "no connection hears"
+        for pipe in hearing():
             pipe.become(Weather(), Weather(drop=True))
         yield
 

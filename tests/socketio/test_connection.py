@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from hubbub.engineio import closing
-from hubbub.socketio import ConnectionRefused, Server, Socket, Welcome
+from hubbub.socketio import ConnectionRefused, Server, Socket, TryAgainLater, Welcome
 from tests.socketio.fakes import Client, FakeSession, Recorder, eventually, make_server
 
 ONE = '{"_placeholder":true,"num":0}'
@@ -94,6 +94,27 @@ async def test_refused(error: Exception, answer: str) -> None:
     client.vanish(closing.TRANSPORT_CLOSE)
     await eventually(lambda: application.calls[-1] == ("disconnected", "transport close"))
     assert application.count("disconnected") == application.count("connected") == 1
+
+
+async def test_put_off() -> None:
+    """Who is to come back later is closed rather than refused, with all its namespaces."""
+
+    class Tired(Recorder):
+        async def connect(self, socket: Socket, auth: Mapping[str, object]) -> Welcome:
+            raise TryAgainLater("not now")
+
+    application = Recorder()
+    server = make_server({"/": application, "/tired": Tired()})
+    client = Client(server)
+    await client.enter()
+    sent = len(client.session.sent)
+    client.say("0/tired,")
+    await eventually(lambda: client.session.reason)
+    assert client.session.reason is closing.TRY_AGAIN_LATER
+    assert (client.session.reason.code, client.session.reason.reconnect) == (1013, True)
+    assert len(client.session.sent) == sent
+    assert application.calls[-1] == ("disconnected", "try again later")
+    assert server.sockets("/") == server.sockets("/tired") == []
 
 
 async def test_an_error_in_connect_is_the_servers(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,8 +209,9 @@ async def test_packets_for_a_namespace_that_was_left_are_dropped() -> None:
 
 async def test_packets_for_a_namespace_that_was_never_entered() -> None:
     """They close the connection, even if another namespace was entered, and before attachments are kept."""
+    server = make_server({"/": Recorder(), "/other": Recorder()})
     for packet in ('2/other,["a"]', "1/other,", "3/other,1[]", f'51-/other,["a",{ONE}]'):
-        client = Client(make_server({"/": Recorder(), "/other": Recorder()}))
+        client = Client(server)
         await client.enter()
         client.say(packet)
         assert client.session.reason is closing.PARSE_ERROR

@@ -39,5 +39,7 @@ FORCED_CLOSE = CloseReason("forced close", 1000, reconnect=False)
 APPLICATION_ERROR = CloseReason("forced close", 1011, reconnect=True)
 # This server stops; another one, or its successor, answers soon.
 SERVER_SHUTDOWN = CloseReason("server shutting down", 1012, reconnect=True)
+# The application could not look after the client just now.
+TRY_AGAIN_LATER = CloseReason("try again later", 1013, reconnect=True)
 # An upgrade that was not completed; the session goes on over polling.
 UPGRADE_FAILED = CloseReason("upgrade failed", 1002, reconnect=True)

@@ -293,9 +293,17 @@ class Session:
             self.wire.flush()
         elif self.state is State.CLOSING and self.reason is not None:
             self.state = State.DRAINING
-            self._drop_candidate()
+            # A client whose probe was answered may be about to move over. Stock ones poll no more then, and
+            # are stuck until their ping timeout when the WebSocket goes away under them.
+            if self.upgrading is not Upgrading.PROBED:
+                self._drop_candidate()
             self.wire.finish(self.reason)
             self._tell_closed()
+
+    def moved(self) -> None:
+        """The client has moved over to this wire: finish a close that was under way."""
+        if self.state is State.DRAINING and self.reason is not None:
+            self.wire.finish(self.reason)
 
     def expire(self, now: float) -> float | None:
         """What `Timers` calls: the heartbeat."""
@@ -332,6 +340,7 @@ class Session:
         if self.state is State.DRAINING or self.state is State.CLOSING:
             self.state = State.CLOSED
             self._discard()
+            self._drop_candidate()
             self._host.forget(self)
 
     def wake(self) -> None:

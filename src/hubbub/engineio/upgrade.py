@@ -27,8 +27,9 @@ def offer(session: Session, candidate: Wire) -> bool:
 def probe(session: Session, text: str) -> Prepared | None:
     """Take a packet that came over the candidate; returns the answer to send over it, if any.
 
-    After the UPGRADE packet the candidate is the session's wire. Raises `PacketError` for anything but the
-    packets of an upgrade in their order; then close the candidate and call `Session.abandon_upgrade`.
+    After the UPGRADE packet the candidate is the session's wire; then call `Session.moved`. Raises
+    `PacketError` for anything but the packets of an upgrade in their order; then close the candidate and call
+    `Session.abandon_upgrade`.
     """
     kind, data = decode(text)
     if session.upgrading is Upgrading.OFFERED and kind == PING and data == PROBE:

@@ -349,6 +349,7 @@ class WebSocket(asyncio.Protocol):
             self._phase = Phase.OPEN
             self._offer_write()
             self._parts.timers.cancel(self)
+            session.moved()
 
     def _end(self, reason: CloseReason) -> None:
         """End the session, or only the upgrade when this connection is not the session's yet."""

@@ -1,7 +1,10 @@
 """Login: a CONNECT becomes a client, or is refused.
 
 auth -> Socket.IO's own recovery, if the client can continue a connection
-     -> else the connection limit, unless it shows that it was here -> the token -> who it is -> a new client
+     -> else the token -> the connection limit, unless it shows that it was here -> who it is -> a new client
+
+What cannot be answered now is put off and not counted: stock clients come back from that by themselves, every
+second or so for as long as it takes.
 """
 
 import logging
@@ -16,10 +19,11 @@ from hubbub.chat.monitoring import Monitoring
 from hubbub.chat.recovery import Recovery, within
 from hubbub.chat.tokens import Identity, TokenRefused, Tokens
 from hubbub.cluster.base import Connection, MessageNew
+from hubbub.contract.errors import Code
 from hubbub.contract.values import ConnectionEventType, now
 from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
-from hubbub.socketio import ConnectionRefused, Socket, Welcome
+from hubbub.socketio import ConnectionRefused, Socket, TryAgainLater, Welcome
 
 TOO_MANY: Final = "Too many connection attempts. Please try again later."
 log = logging.getLogger(__name__)
@@ -55,22 +59,21 @@ class Login:
         self._clients = clients
 
     async def enter(self, socket: Socket, auth: Mapping[str, object], delivery: Delivery) -> Entrance:
-        """Let a socket in. Raises `ConnectionRefused`.
+        """Let a socket in. Raises `ConnectionRefused`, `TryAgainLater`.
 
         Who shows that they were here before are not counted: a restart of the server must not lock an office
         out.
         """
         token = _token(socket, auth)
-        counted = False
+        counts = True
         try:
             while True:
                 cut_offs = self._tokens.cut_offs
                 entrance = await self._continue(socket, auth, token, delivery)
                 if entrance is None:
-                    if not (counted or await self._was_here(auth, token)):
-                        await self._count_attempt(socket)
-                    counted = True
-                    entrance = await self._begin(socket, token)
+                    counts = counts and not await self._was_here(auth, token)
+                    entrance = await self._begin(socket, token, counts=counts)
+                    counts = False
                 if cut_offs == self._tokens.cut_offs:
                     return entrance
                 # It may be this user who was switched off, before being in.
@@ -80,11 +83,21 @@ class Login:
             if refusal is None:
                 raise
             self._record(socket, ConnectionEventType.ERROR, refusal.code)
+            if refusal.code is Code.UNAVAILABLE:
+                raise TryAgainLater(refusal.message) from None
             data = {"code": str(refusal.code), "retryAfter": refusal.retry_after}
             raise ConnectionRefused(refusal.message, data) from None
 
-    async def _begin(self, socket: Socket, token: str | None) -> Entrance:
-        identity = await self._identify(socket, token)
+    async def _begin(self, socket: Socket, token: str | None, *, counts: bool) -> Entrance:
+        try:
+            identity: Identity | TokenRefused = await self._tokens.identify(token)
+        except TokenRefused as refused:
+            identity = refused
+        if counts:
+            await self._count_attempt(socket)
+        if isinstance(identity, TokenRefused):
+            self._record(socket, ConnectionEventType.AUTH_FAILURE, identity.code)
+            raise ConnectionRefused("Unauthorized", {"code": str(identity.code)})
         who = _connection(socket, identity, socket.id)
         trail = self._recovery.begin(who, offer_pid=_knows_offsets(socket))
         client = Client(socket, who, trail, identity.expires_at)
@@ -109,13 +122,6 @@ class Login:
         if retry_after is not None:
             self._record(socket, ConnectionEventType.RATE_LIMIT, "RATE_LIMITED")
             raise ConnectionRefused(TOO_MANY, {"code": "RATE_LIMITED", "retryAfter": retry_after})
-
-    async def _identify(self, socket: Socket, token: str | None) -> Identity:
-        try:
-            return await self._tokens.identify(token)
-        except TokenRefused as refusal:
-            self._record(socket, ConnectionEventType.AUTH_FAILURE, refusal.code)
-            raise ConnectionRefused("Unauthorized", {"code": str(refusal.code)}) from None
 
     def _give_back(self, client: Client, delivery: Delivery) -> None:
         """Undo what was claimed for a client who is not let in."""

@@ -17,7 +17,7 @@ and nobody else notices.
 
 from hubbub.socketio.config import ServerConfig
 from hubbub.socketio.deferred import Deferred
-from hubbub.socketio.namespaces import Ack, ConnectionRefused, Namespace, Welcome
+from hubbub.socketio.namespaces import Ack, ConnectionRefused, Namespace, TryAgainLater, Welcome
 from hubbub.socketio.outgoing import Outgoing
 from hubbub.socketio.server import Server
 from hubbub.socketio.sockets import NotConnectedError, Socket
@@ -32,5 +32,6 @@ __all__ = [
     "Server",
     "ServerConfig",
     "Socket",
+    "TryAgainLater",
     "Welcome",
 ]

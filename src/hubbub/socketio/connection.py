@@ -19,7 +19,7 @@ from hubbub.engineio import CloseReason, Session, closing, prepare_text
 from hubbub.socketio.config import ServerConfig
 from hubbub.socketio.deadlines import Deadlines
 from hubbub.socketio.inbox import Inbox
-from hubbub.socketio.namespaces import ConnectionRefused, Space, Welcome
+from hubbub.socketio.namespaces import ConnectionRefused, Space, TryAgainLater, Welcome
 from hubbub.socketio.packets import (
     Ack,
     Assembly,
@@ -206,6 +206,8 @@ class Connection:
             await space.free(welcome.sid or socket.id)
         except ConnectionRefused as refusal:
             self._refuse(socket, refusal)
+        except TryAgainLater as reason:
+            self._put_off(socket, reason)
         except (Exception, asyncio.CancelledError):
             if being_cancelled():
                 raise
@@ -230,6 +232,13 @@ class Connection:
             self._refused = True
             self._check_idle()
             self._send(encode_connect_error(socket.namespace, refusal.message, refusal.data))
+
+    def _put_off(self, socket: Socket, reason: TryAgainLater) -> None:
+        """Have the client come back, unless it has left meanwhile."""
+        if socket.state is State.CONNECTING:
+            socket.state = State.LEFT
+            del self._sockets[socket.namespace]
+            self._fail(closing.TRY_AGAIN_LATER, str(reason))
 
     def _exit(self, namespace: str) -> None:
         """The client leaves a namespace, or takes its CONNECT back."""
@@ -269,7 +278,7 @@ class Connection:
         self._fail(closing.PARSE_ERROR, "the attachments of a packet did not arrive in time")
 
     def _fail(self, reason: CloseReason, why: str) -> None:
-        """End the connection for what the client did or left undone: one line in the log, nothing more."""
+        """End the connection: one line in the log, nothing more."""
         log.debug("connection of %s closed, %s: %s", self._session.handshake.address, reason.name, why)
         self._end(reason)
 

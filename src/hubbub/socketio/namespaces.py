@@ -25,6 +25,13 @@ class ConnectionRefused(Exception):
         self.data = data
 
 
+class TryAgainLater(Exception):
+    """Whether the client may enter cannot be told now: its whole connection is closed.
+
+    So it comes back by itself. Stock clients take CONNECT_ERROR for a refusal and stay away.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Welcome:
     """The client may enter.
@@ -53,8 +60,8 @@ class Namespace(Protocol):
     async def connect(self, socket: Socket, auth: Mapping[str, object]) -> Welcome:
         """Decide whether the client may enter. `auth` is what it sent for that, empty when it sent nothing.
 
-        Raises `ConnectionRefused`. Cancelled when the client goes away meanwhile; what it claimed has to be
-        given back then, since `disconnected` is called only after `connected`.
+        Raises `ConnectionRefused` or `TryAgainLater`. Cancelled when the client goes away meanwhile; what it
+        claimed has to be given back then, since `disconnected` is called only after `connected`.
         """
 
     def connected(self, socket: Socket) -> None:
