@@ -115,7 +115,8 @@ async def test_stopping_without_having_begun_is_fine(house: House) -> None:
     """It succeeds and tells nobody anything; so does sending."""
     ada = await house.enter("ada")
     assert await house.says(ada, typing=False) == TypingUpdated()
-    await house.typing.stop(ada, CHAT)
+    house.typing.stop(ada, CHAT)
+    await house.timers.advance(0.0)
     await house.typing.left(ada, CHAT)
     assert house.heard() == []
 
@@ -124,7 +125,8 @@ async def test_sending_ends_typing(house: House) -> None:
     """By whichever socket the user sends, and once: the timer that ran finds nothing to end."""
     ada, ada_too = await house.enter("ada"), await house.enter("ada")
     await house.says(ada, typing=True)
-    await house.typing.stop(ada_too, CHAT)
+    house.typing.stop(ada_too, CHAT)
+    await house.timers.advance(0.0)
     assert house.heard() == [("ada", True), ("ada", False)]
     await house.timers.advance(20.0)
     assert house.heard() == []

@@ -96,6 +96,7 @@ async def test_while_valkey_is_stopped_nothing_waits(join: Join, valkey: ValkeyS
     await hears(here, there, 30_000)
     user = await there.cluster.registry.user("u")
     assert user is not None
+    await wait_until(lambda: here.limiter.is_shared, "the limits are counted over all nodes again")
     assert await here.limiter.hit("k", 1, 60.0) is None
 
 

@@ -15,9 +15,11 @@ NPM_DEFAULT = "npm, default options"
 NPM_POLLING = "npm, polling only"
 NPM_WEBSOCKET = "npm, WebSocket only"
 PYTHON = "python-socketio"
+PYTHON_POLLING = "python-socketio, polling only"
 PYTHON_WEBSOCKET = "python-socketio, WebSocket only"
 
 NPM_MODES = {NPM_DEFAULT: None, NPM_POLLING: ["polling"], NPM_WEBSOCKET: ["websocket"]}
+PYTHON_MODES = {PYTHON: None, PYTHON_POLLING: ["polling"], PYTHON_WEBSOCKET: ["websocket"]}
 
 
 class World:
@@ -34,8 +36,7 @@ class World:
         user = user or new_user()
         if mode in NPM_MODES:
             return self.npm(user, mode)
-        transports = ["websocket"] if mode == PYTHON_WEBSOCKET else None
-        client = PythonClient(user, self.server.url, transports)
+        client = PythonClient(user, self.server.url, PYTHON_MODES[mode])
         self._clients.append(client)
         return client
 

@@ -51,10 +51,10 @@ def before_ack() -> None:
     """It is committed; nobody was told, nor was its sender."""
     committed = Messages._committed
 
-    def dying(self: Messages, answer: Answer, deliver_to: int, appended: Committing) -> None:
+    def dying(self: Messages, answer: Answer, appended: Committing) -> None:
         if appended.result().message.content.startswith(LAST_WORDS):
             die()
-        committed(self, answer, deliver_to, appended)
+        committed(self, answer, appended)
 
     Messages._committed = dying  # type: ignore[method-assign]
 
@@ -77,10 +77,10 @@ def amid_the_fan_out() -> None:
     committed, flush = Messages._committed, Flusher._flush_slice
     last = False
 
-    def noticing(self: Messages, answer: Answer, deliver_to: int, appended: Committing) -> None:
+    def noticing(self: Messages, answer: Answer, appended: Committing) -> None:
         nonlocal last
         last = appended.result().message.content.startswith(LAST_WORDS)
-        committed(self, answer, deliver_to, appended)
+        committed(self, answer, appended)
 
     def dying(self: Flusher, count: int) -> None:
         flush(self, 1 if last else count)

@@ -31,7 +31,7 @@ class Weather:
     drop: bool = False
     """Swallow everything: one side believes in a connection that the other does not hear (half-open)."""
     hold: bool = False
-    """Read nothing, so that the sender's buffers fill up."""
+    """Pass nothing on and read no more, so that the sender's buffers fill up."""
     rate: float = 0.0
     """Bytes per second at most; 0 for no limit."""
     cut_after: int | None = None
@@ -49,19 +49,25 @@ class Flow:
     weather: Weather = field(default_factory=Weather)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     tainted: bool = False
+    # How many bytes were passed on.
+    passed: int = 0
     # How it began, to tell connections apart.
     head: bytes = b""
 
     async def run(self) -> None:
         """Carry bytes until either side ends."""
         while True:
-            while self.weather.hold and not self.writer.is_closing():
-                self.changed.clear()
-                await self.changed.wait()
+            await self._held()
             data = await self.reader.read(_TRICKLE if self.weather.rate else CHUNK)
+            await self._held()
             self.head = (self.head + data)[:_HEAD]
             if not data or not await self._carry(data):
                 return
+
+    async def _held(self) -> None:
+        while self.weather.hold and not self.writer.is_closing():
+            self.changed.clear()
+            await self.changed.wait()
 
     async def _carry(self, data: bytes) -> bool:
         """Pass a chunk on as the weather lets it; False when the connection is to be cut."""
@@ -77,6 +83,7 @@ class Flow:
         if weather.cut_after is not None:
             data = data[: weather.cut_after]
             weather.cut_after -= len(data)
+        self.passed += len(data)
         self.writer.write(data)
         await self.writer.drain()
         return not torn

@@ -114,17 +114,19 @@ async def test_half_open(lane: Lane) -> None:
 
 
 async def test_hold(lane: Lane) -> None:
-    """What is held comes later, whole."""
+    """What is held comes later, whole; nothing of it comes before."""
     reader, writer = await lane.connect()
     lane.proxy.become(lambda: (Weather(hold=True), Weather()))
-    # The read that was waiting already takes one more chunk.
-    writer.write(b"a")
-    assert await asyncio.wait_for(reader.readexactly(1), PATIENCE) == b"a"
-    writer.write(b"bc")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(reader.readexactly(1), 0.2)
+    (pipe,) = lane.proxy.pipes
+    passed = pipe.up.passed
+    for piece in (b"a", b"bc"):
+        writer.write(piece)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.2)
+    assert pipe.up.passed == passed
     lane.proxy.heal()
-    assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"bc"
+    assert await asyncio.wait_for(reader.readexactly(3), PATIENCE) == b"abc"
+    assert pipe.up.passed == passed + 3
 
 
 async def test_cut_after(lane: Lane) -> None:

@@ -1,21 +1,23 @@
 """Several real nodes on one PostgreSQL and one Valkey, and clients on each."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
 from tests.harness.clients import Client
 from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeHost
-from tests.harness.servers import Server, serve
+from tests.harness.servers import HUBBUB, Server, serve
 from tests.harness.users import User
 from tests.harness.world import World
 from tests.postgres import Postgres
+
+T = TypeVar("T")
 
 AGAIN = 60.0
 """Seconds that nodes and clients may take to come back on a busy machine."""
@@ -65,6 +67,26 @@ async def metrics_of(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
+async def counted_alone(nodes: Several) -> float:
+    """How many attempts any of the nodes has counted for the limits without the others."""
+    told = await asyncio.gather(*(metrics_of(world.server.url) for world in nodes.worlds))
+    return sum(metrics["hubbub_limits_alone_total"] for metrics in told)
+
+
+async def counted_together(nodes: Several, attempt: Callable[[], Awaitable[T]]) -> T:
+    """What an attempt gives in which the nodes have counted for the limits together all along.
+
+    On a busy machine Valkey may answer late, for which limits are not promised: then once more.
+    """
+
+    async def once() -> tuple[T] | None:
+        before = await counted_alone(nodes)
+        outcome = await attempt()
+        return (outcome,) if await counted_alone(nodes) == before else None
+
+    return (await eventually(once, AGAIN, "the nodes to count together"))[0]
+
+
 def before(nodes: Several, url: str) -> World:
     """The nodes as their users see them through the balancer."""
     return World(replace(nodes.server(0), url=url), NodeHost())
@@ -72,7 +94,13 @@ def before(nodes: Several, url: str) -> World:
 
 @asynccontextmanager
 async def several(
-    folder: Path, database: tuple[Postgres, str], valkey_url: str, count: int, **settings: str | None
+    folder: Path,
+    database: tuple[Postgres, str],
+    valkey_url: str,
+    count: int,
+    program: Sequence[str] = HUBBUB,
+    /,
+    **settings: str | None,
 ) -> AsyncIterator[Several]:
     """So many nodes for the block, started at the same time; `database` is a server and a name there."""
     folders = [folder / f"node{number}" for number in range(count)]
@@ -81,7 +109,7 @@ async def several(
     server, name = database
     shared = {"database_url": server.url(name), "valkey_url": valkey_url, **settings}
     async with AsyncExitStack() as stack:
-        started = await asyncio.gather(*(serve(one, **shared) for one in folders))
+        started = await asyncio.gather(*(serve(one, program, **shared) for one in folders))
         for running in started:
             stack.push_async_callback(running.end)
         worlds = [World(running, NodeHost()) for running in started]

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from tests.harness.clients import Client
+from tests.harness.clients import Client, Json
 from tests.harness.inbox import eventually, watch
 from tests.harness.users import User, new_user
-from tests.nodes.several import TYPING_RATE, Several, metrics_of
+from tests.nodes.several import TYPING_RATE, Several, counted_together, metrics_of
 
 GRACE = 2.0
 
@@ -113,13 +113,17 @@ async def test_rights_end_everywhere(nodes: Several) -> None:
 
 async def test_limits_are_shared(nodes: Several) -> None:
     """A user has N attempts over all nodes, at whatever pace."""
-    user = new_user()
-    chat_id = await nodes.chat_of(user)
-    clients = [await nodes.connect(node, user) for node in range(3)]
-    for client in clients:
-        await client.join(chat_id)
-    typing = {"chatId": chat_id, "isTyping": True}
-    answers = await asyncio.gather(*(one.request("message:typing", typing) for one in clients * 3))
+
+    async def type_nine_times() -> list[Json]:
+        user = new_user()
+        chat_id = await nodes.chat_of(user)
+        clients = [await nodes.connect(node, user) for node in range(3)]
+        for client in clients:
+            await client.join(chat_id)
+        typing = {"chatId": chat_id, "isTyping": True}
+        return await asyncio.gather(*(one.request("message:typing", typing) for one in clients * 3))
+
+    answers = await counted_together(nodes, type_nine_times)
     assert sum(answer["success"] for answer in answers) == TYPING_RATE
     refused = [answer["code"] for answer in answers if not answer["success"]]
     assert refused == ["RATE_LIMITED"] * (9 - TYPING_RATE)

@@ -114,6 +114,8 @@ def register(metrics: Metrics, node: Node, relay: Relay | None) -> None:
     metrics.counter(
         "hubbub_valkey_failures", "Times that Valkey could not be asked in time", node.cluster.failures
     )
+    limiter = node.cluster.limiter
+    metrics.counter("hubbub_limits_alone", "Attempts that only this node has counted", lambda: limiter.alone)
     metrics.counter(
         "hubbub_messages_healed", "Messages found in the log instead of heard", lambda: node.healing.healed
     )

@@ -67,7 +67,7 @@ class Messages:
         """
         content, kind = clean(request)
         await self._limits.message(who.user_id)
-        deliver_to = await self._registry.room_count(request.chat_id)
+        self._registry.look_up_room_count(request.chat_id)
         appended = self._log.append(
             records.NewMessage(
                 id=new_id(),
@@ -80,10 +80,10 @@ class Messages:
                 created_at=now(),
             )
         )
-        appended.add_done_callback(partial(self._committed, answer, deliver_to))
+        appended.add_done_callback(partial(self._committed, answer))
         return appended
 
-    def _committed(self, answer: Answer, deliver_to: int, appended: Committing) -> None:
+    def _committed(self, answer: Answer, appended: Committing) -> None:
         """Tell the room of a committed message; its sender when all of this commit have been told."""
         if not self._outcomes:
             asyncio.get_running_loop().call_soon(self._answer)
@@ -96,6 +96,7 @@ class Messages:
         if not result.duplicate:
             self.stored += 1
             self._bus.publish(MessageNew(message=message, position=result.message.position))
+        deliver_to = self._registry.known_room_count(message.chat_id)
         self._outcomes.append((answer, _outcome(message, result.duplicate, deliver_to)))
 
     def _answer(self) -> None:

@@ -42,10 +42,11 @@ class Receipts:
 
     async def _confirm(self, who: Connection, request: Confirm, kind: ReceiptKind) -> None:
         time = now()
+        self._registry.look_up_room_count(request.chat_id)
         new = await self._log.confirm(request.chat_id, who.user_id, _message_ids(request), kind, time)
         if not new:
             return
-        crowded = await self._registry.room_count(request.chat_id) > self._broadcast_limit
+        crowded = self._registry.known_room_count(request.chat_id) > self._broadcast_limit
         for receipt in new:
             event = _EVENTS[kind](
                 message_id=receipt.message_id,

@@ -1,15 +1,21 @@
 """Typing: who is typing in which chat, told to the others in its room when it begins and when it ends.
 
-Typing ends when the user says so or sends, when the socket that said it last leaves the room, and by itself
-some time after it was said last. Several sockets of a user are one typist. Whether somebody was typing is
-the registry's word, so each end is told once, over all nodes; a beginning that was not told, in a crowded
-room, has no end to tell.
+Typing ends when the user says so or sends (soon after: no message waits for that), when the socket that said
+it last leaves the room, and by itself some time after it was said last. Several sockets of a user are one
+typist. Whether somebody was typing is the registry's word, so each end is told once, over all nodes; a
+beginning that was not told, in a crowded room, has no end to tell.
 """
+
+import asyncio
+from typing import Final
 
 from hubbub.chat.deadlines import Deadlines, Timers
 from hubbub.cluster.base import Bus, Connection, Registry, ToRoom, TypingEntry
 from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.values import iso, now
+
+_MOST_STOPS: Final = 10_000
+"""Ends of typing that may wait for the registry; what is beyond them ends by itself."""
 
 
 class _Typist:
@@ -43,6 +49,10 @@ class Typing:
         # By chat and user.
         self._typists: dict[tuple[str, str], _Typist] = {}
         self._ends: Deadlines[tuple[str, str]] = Deadlines(timeout, self._expired, timers)
+        # Users who have sent a message, and whose typing there ends in this turn of the loop or, when the
+        # registry takes long, with the next round.
+        self._stopped: dict[tuple[str, str], Connection] = {}
+        self._stops: Deadlines[tuple[str, str]] = Deadlines(0.0, self._stop, timers)
 
     async def update(
         self, who: Connection, chat_id: str, is_typing: bool, in_room: bool
@@ -50,16 +60,21 @@ class Typing:
         """Begin, go on, or stop typing. Raises `RequestError` unless the socket is `in_room`."""
         if not in_room:
             raise errors.not_in_room()
-        crowded = await self._crowded(chat_id)
+        crowded = self._crowded(chat_id)
+        if self._stopped.pop((chat_id, who.user_id), None) is not None:
+            # What was typed before the last message is over before this begins.
+            await self._end(who, chat_id)
         if is_typing:
             announced = await self._begin(who, chat_id, crowded=crowded)
         else:
             announced = await self._end(who, chat_id) or not crowded
         return answers.TypingUpdated() if announced else answers.TypingUnannounced()
 
-    async def stop(self, who: Connection, chat_id: str) -> None:
-        """End a user's typing, by whichever socket: for a message sent. It need not have begun."""
-        await self._end(who, chat_id)
+    def stop(self, who: Connection, chat_id: str) -> None:
+        """End a user's typing soon, by whichever socket: for a message sent. It need not have begun."""
+        if len(self._stopped) < _MOST_STOPS and self._registry.may_be_typing(chat_id, who.user_id):
+            self._stopped[chat_id, who.user_id] = who
+            self._stops.set((chat_id, who.user_id))
 
     async def left(self, who: Connection, chat_id: str) -> None:
         """End a user's typing by this socket: for one that leaves the room, while it is still in it."""
@@ -82,7 +97,8 @@ class Typing:
         )
 
     async def close(self) -> None:
-        """End the timer; nothing more ends by itself."""
+        """End the timers; nothing more ends by itself."""
+        await self._stops.close()
         await self._ends.close()
 
     async def _begin(self, who: Connection, chat_id: str, *, crowded: bool) -> bool:
@@ -108,10 +124,14 @@ class Typing:
         self._ends.cancel(key)
         if not await self._registry.stop_typing(chat_id, who.user_id):
             return False
-        announced = not await self._crowded(chat_id) if typist is None else typist.announced
+        announced = not self._crowded(chat_id) if typist is None else typist.announced
         if announced:
             self._tell(who, chat_id, is_typing=False)
         return announced
+
+    async def _stop(self, keys: list[tuple[str, str]]) -> None:
+        stopped = [(who, key[0]) for key in keys if (who := self._stopped.pop(key, None)) is not None]
+        await asyncio.gather(*(self._end(who, chat_id) for who, chat_id in stopped))
 
     async def _expired(self, keys: list[tuple[str, str]]) -> None:
         for key in keys:
@@ -120,8 +140,9 @@ class Typing:
             if typist is not None and key not in self._ends:
                 await self._end(typist.who, key[0])
 
-    async def _crowded(self, chat_id: str) -> bool:
-        return await self._registry.room_count(chat_id) > self._broadcast_limit
+    def _crowded(self, chat_id: str) -> bool:
+        self._registry.look_up_room_count(chat_id)
+        return self._registry.known_room_count(chat_id) > self._broadcast_limit
 
     def _tell(self, who: Connection | TypingEntry, chat_id: str, *, is_typing: bool) -> None:
         event = events.UserTyping(

@@ -5,7 +5,8 @@ node, what is published is delivered in the order of publishing, before `publish
 turn of the loop. The registry forgets a node's connections when the node dies.
 
 Nothing here raises because the others cannot be reached, and nothing waits for them longer than about a
-second: the registry then answers from what this node knows by itself, and the limiter counts for itself.
+second: the registry then answers from what this node knows by itself, and the limiter, after some 30 ms,
+counts for itself.
 """
 
 from asyncio import Future
@@ -262,6 +263,12 @@ class Registry(Protocol):
     async def room_count(self, chat_id: str) -> int:
         """Return the number of distinct users in a room."""
 
+    def look_up_room_count(self, chat_id: str) -> None:
+        """Have the same number known soon, if it is not, for one who cannot wait for it."""
+
+    def known_room_count(self, chat_id: str) -> int:
+        """Return the number as this node knows it now: others may have come and gone since."""
+
     async def start_typing(self, entry: TypingEntry) -> bool:
         """Note that a user is typing; True when the user was not typing in that chat before."""
 
@@ -270,6 +277,9 @@ class Registry(Protocol):
 
     async def typing(self, chat_id: str) -> list[TypingEntry]:
         """Return who is typing in a chat, the longest first."""
+
+    def may_be_typing(self, chat_id: str, user_id: str) -> bool:
+        """Whether a user is typing in a chat; True as well when that cannot be known without waiting."""
 
     async def count_typing(self) -> int:
         """Return the number of distinct users typing, over all chats."""

@@ -153,7 +153,7 @@ class Handlers:
         """
         later: Later = Deferred()
         client.last_send = await self._parts.messages.send(client.who, request, partial(_sent, client, later))
-        await self._parts.typing.stop(client.who, request.chat_id)
+        self._parts.typing.stop(client.who, request.chat_id)
         return later
 
     async def typing(self, client: Client, request: requests.Typing) -> Result:

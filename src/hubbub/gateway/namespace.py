@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Mapping
 from hubbub.chat.failures import translate
 from hubbub.cluster.base import CutOff, Expel, Telling
 from hubbub.contract import events
+from hubbub.contract.requests import SendMessage
 from hubbub.contract.values import now
 from hubbub.gateway.clients import Client, Clients
 from hubbub.gateway.delivery import Delivery
@@ -71,7 +72,8 @@ class ChatNamespace:
     async def event(self, socket: Socket, name: str, args: list[object]) -> Ack:
         """Answer a request."""
         client = _client(socket)
-        if client.arriving is not None:
+        # A message is the log's alone; for all else the client is first to be where it is said to be.
+        if client.arriving is not None and name != SendMessage.event:
             await asyncio.wait((client.arriving,))
         client.trail.last_activity = at = now()
         self._parts.presence.touch(client.who, at)

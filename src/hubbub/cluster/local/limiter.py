@@ -74,11 +74,7 @@ class LocalLimiter:
     async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
         """Count one attempt at `key`; None when it may go on, else the seconds until one may."""
         now = self._clock()
-        keys = self._by_window.get(window)
-        if keys is None:
-            keys = self._by_window[window] = _Generations(window, now)
-        elif now >= keys.turn_at:
-            keys.turn(now)
+        keys = self._keys(window, now)
         log = keys.young.get(key) or keys.rejuvenate(key)
         if now < log.blocked_until:
             return ceil(log.blocked_until - now)
@@ -91,13 +87,35 @@ class LocalLimiter:
                 log.blocked_until = now + block
                 keys.keep_for(block, now)
             return max(1, ceil(wait))
-        times.append(now)
-        if count >= log.cut_at:
-            _cut(log, window, now)
+        _add(log, window, now)
         return None
 
+    def learn(self, key: str, window: float, block: float, wait: int | None) -> None:
+        """Take note of what another limiter has answered to an attempt, as if it had been made here."""
+        if wait is not None and block <= 0.0:
+            return
+        now = self._clock()
+        keys = self._keys(window, now)
+        log = keys.young.get(key) or keys.rejuvenate(key)
+        if wait is None:
+            _add(log, window, now)
+        else:
+            log.blocked_until = now + wait
+            keys.keep_for(block, now)
 
-def _cut(log: _Log, window: float, now: float) -> None:
-    """Forget the times that have left the window; the next cut comes after as many more successes."""
+    def _keys(self, window: float, now: float) -> _Generations:
+        keys = self._by_window.get(window)
+        if keys is None:
+            keys = self._by_window[window] = _Generations(window, now)
+        elif now >= keys.turn_at:
+            keys.turn(now)
+        return keys
+
+
+def _add(log: _Log, window: float, now: float) -> None:
+    """Note a success. Times that have left the window are forgotten after as many more successes."""
+    log.times.append(now)
+    if len(log.times) <= log.cut_at:
+        return
     del log.times[: bisect_left(log.times, True, key=lambda past: now - past < window)]
     log.cut_at = max(FEW, 2 * len(log.times))

@@ -202,6 +202,13 @@ class LocalRegistry:
 
     async def room_count(self, chat_id: str) -> int:
         """Return the number of distinct users in a room."""
+        return self.known_room_count(chat_id)
+
+    def look_up_room_count(self, chat_id: str) -> None:
+        """It is always known."""
+
+    def known_room_count(self, chat_id: str) -> int:
+        """Return the same."""
         room = self._rooms.get(chat_id)
         return 0 if room is None else len(room.order)
 
@@ -227,6 +234,10 @@ class LocalRegistry:
     async def typing(self, chat_id: str) -> list[TypingEntry]:
         """Return who is typing in a chat, the longest first."""
         return list(self._typing.get(chat_id, {}).values())
+
+    def may_be_typing(self, chat_id: str, user_id: str) -> bool:
+        """Whether a user is typing in a chat."""
+        return user_id in self._typing.get(chat_id, {})
 
     async def count_typing(self) -> int:
         """Return the number of distinct users typing, over all chats."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hubbub.cluster.valkey.line import Command, Line, LineLost, Reply, first_error
+from hubbub.cluster.valkey.patience import Patience
 from hubbub.cluster.valkey.servers import Servers, Unreachable
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _LONGEST_PAUSE: Final = 16
 """Milliseconds between two attempts."""
 
 _PAUSE: Final = 0.25
+_DEADLINE: Final = 1.0
+"""Seconds that a batch may take."""
 
 
 class Away(Exception):
@@ -84,19 +87,25 @@ class _Operation(Generic[T]):
 class Batches:
     """Operations on the keys of one slot. `fence` names a key without which fenced operations are not done.
 
-    `deadline` (seconds) bounds every batch; when one does not keep it, all operations that wait are `Away`.
-    Must be opened and closed.
+    When a batch does not keep its deadline, all operations that wait are `Away`; `in_haste`, they are so as
+    soon as an answer is late, and until it has come. Must be opened and closed.
     """
 
     def __init__(
-        self, servers: Servers, key: str, *, deadline: float = 1.0, fence: Callable[[], str] | None = None
+        self,
+        servers: Servers,
+        key: str,
+        *,
+        fence: Callable[[], str] | None = None,
+        in_haste: bool = False,
     ) -> None:
         self._servers = servers
         self._key = key
-        self._deadline = deadline
         self._fence = fence
         self._line: Line | None = None
         self._waiting: deque[_Operation[Any]] = deque()
+        self._batch: list[_Operation[Any]] = []
+        self._patience = Patience(self._give_up) if in_haste else None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         # How often Valkey could not be used; told once, until it can be used again.
@@ -122,7 +131,7 @@ class Batches:
 
     async def do(self, subject: str | None, make: Callable[[], Plan[T]], *, fenced: bool = False) -> T:
         """Carry a plan out. Raises `Away`. What is cancelled may be done all the same."""
-        if self._line is None:
+        if self._line is None or (self._patience is not None and self._patience.is_over):
             raise Away
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Operation(subject, make, outcome, fenced))
@@ -157,8 +166,15 @@ class Batches:
         if self._line is not None:
             self._line.close()
             self._line = None
+        if self._patience is not None:
+            self._patience.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Let nobody wait any longer. What has been begun goes on, but changes nothing if it has not yet."""
         waiting, self._waiting = self._waiting, deque()
         _fail(waiting)
+        _fail(self._batch)
 
     # One batch after the other.
 
@@ -171,13 +187,13 @@ class Batches:
             if line.is_lost:
                 # Noticed while nobody asks, so that the next one who does finds another connection.
                 raise LineLost("the connection was lost")
-            batch = self._gather()
+            self._batch = self._gather()
             try:
-                async with asyncio.timeout(self._deadline):
-                    await self._carry_out(line, batch)
+                async with asyncio.timeout(_DEADLINE):
+                    await self._carry_out(line, self._batch)
                 self._complained = False
             finally:
-                _fail(batch)
+                _fail(self._batch)
 
     def _gather(self) -> list[_Operation[Any]]:
         batch: list[_Operation[Any]] = []
@@ -214,12 +230,12 @@ class Batches:
         watching = await self._look(line, batch, fence)
         if watching is None:
             return True
-        changing = [one for one in batch if isinstance(one.step, Change)]
+        changing = [one for one in batch if isinstance(one.step, Change) and not one.outcome.done()]
         if not changing:
             if watching:
-                await _call(line, [("UNWATCH",)])
+                await self._call(line, [("UNWATCH",)])
             return True
-        replies = await _call(line, [("MULTI",), *_commands(changing), ("EXEC",)])
+        replies = await self._call(line, [("MULTI",), *_commands(changing), ("EXEC",)])
         done = replies[-1]
         if done is None:
             return False
@@ -245,11 +261,19 @@ class Batches:
             if keys:
                 watching = True
                 commands.insert(0, ("WATCH", *sorted(keys)))
-            replies = (await _call(line, commands))[bool(keys) :]
+            replies = (await self._call(line, commands))[bool(keys) :]
             if checked and not replies.pop(0):
-                await _call(line, [("UNWATCH",)])
+                await self._call(line, [("UNWATCH",)])
                 return None
             _share_out(looking, replies)
+
+    async def _call(self, line: Line, commands: list[Command]) -> list[Reply]:
+        answer = line.call(commands)
+        if self._patience is not None:
+            self._patience.wait_for(answer)
+        replies = await answer
+        _check(replies)
+        return replies
 
 
 def _commands(operations: list[_Operation[Any]]) -> list[Command]:
@@ -264,12 +288,6 @@ def _share_out(operations: list[_Operation[Any]], replies: list[Reply]) -> None:
         end = start + len(operation.step.commands)
         operation.advance(replies[start:end])
         start = end
-
-
-async def _call(line: Line, commands: list[Command]) -> list[Reply]:
-    replies = await line.call(commands)
-    _check(replies)
-    return replies
 
 
 def _check(replies: list[Reply]) -> None:

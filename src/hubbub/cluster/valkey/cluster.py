@@ -41,6 +41,8 @@ class Cluster:
         """Leave the others. To be called once all sockets are cleared away."""
         await self.nodes.close()
         await self.places.close()
+        await self.registry.close()
+        await self.limiter.close()
         await self._membership.close()
         await self.bus.close()
         for batches in self._batches:
@@ -68,7 +70,7 @@ async def open_cluster(
     def servers() -> Servers:
         return Servers(address, f"hubbub-{name}")
 
-    limits = Batches(servers(), f"{prefix}{{limits}}")
+    limits = Batches(servers(), f"{prefix}{{limits}}", in_haste=True)
     states = Batches(servers(), f"{prefix}{{registry}}", fence=lambda: membership.fence)
     membership = Membership(states, keys, name, None if place is None else encode(place))
     bus = ValkeyBus(servers, prefix, name)

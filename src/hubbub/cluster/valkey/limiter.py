@@ -1,9 +1,17 @@
-"""The limiter of many nodes: for each key, the times of its successes, by Valkey's clock.
+"""The limiter of many nodes, before each request (docs/life-of-a-message.md): for each key, the times of its
+successes, by Valkey's clock.
 
-An attempt may go on when the `limit`-th newest success is at least `window` old. While Valkey is away every
-node counts for itself, from nothing.
+An attempt may go on when the `limit`-th newest success is at least `window` old.
+
+    hit -> Valkey's count, while each of its answers takes at most 30 ms -> noted in this node's count, too
+        -> this node's count alone, from the first answer that is late until one is in time
+
+So a slow Valkey delays nobody. An attempt that was given up is counted here alone, unless its change was
+under way: then in both. What a node counted alone the others do not learn (decision 19).
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from math import ceil
@@ -13,25 +21,71 @@ from hubbub.cluster.local.limiter import LocalLimiter
 from hubbub.cluster.valkey.batches import Away, Batches, Change, Look, Plan
 from hubbub.cluster.valkey.line import Command
 
+log = logging.getLogger(__name__)
+
 _MARGIN: Final = 60_000
 """Milliseconds that a key is kept for when nothing in it matters any more."""
 
+_PAUSE: Final = 0.25
+"""Seconds between two looks whether Valkey answers in time again."""
+
 
 class ValkeyLimiter:
-    """Implements `cluster.base.Limiter`. `clock` (seconds) stands in for that of Valkey in tests."""
+    """Implements `cluster.base.Limiter`. Must be closed. `clock` (seconds) stands in for that of Valkey, and
+    for this node's, in tests.
+    """
 
     def __init__(self, batches: Batches, prefix: str, clock: Callable[[], float] | None = None) -> None:
         self._batches = batches
         self._prefix = prefix
         self._clock = clock
-        self._alone = LocalLimiter()
+        self._own = LocalLimiter() if clock is None else LocalLimiter(clock)
+        # There while this node counts alone.
+        self._probing: asyncio.Task[None] | None = None
+        # Attempts that this node counted alone.
+        self.alone = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether attempts are counted over all nodes now."""
+        return self._probing is None
+
+    async def close(self) -> None:
+        """Ask nothing any more."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait((self._probing,))
 
     async def hit(self, key: str, limit: int, window: float, block: float = 0.0) -> int | None:
         """Count one attempt at `key`; None when it may go on, else the seconds until one may."""
-        try:
-            return await self._batches.do(key, partial(self._plan, key, limit, window, block))
-        except Away:
-            return await self._alone.hit(key, limit, window, block)
+        if self.is_shared:
+            try:
+                wait = await self._batches.do(key, partial(self._plan, key, limit, window, block))
+            except Away:
+                self._go_alone()
+            else:
+                self._own.learn(key, window, block, wait)
+                return wait
+        self.alone += 1
+        return await self._own.hit(key, limit, window, block)
+
+    def _go_alone(self) -> None:
+        if self._probing is None:
+            log.warning("Valkey does not answer in time: this node counts for the limits alone")
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Wait until Valkey answers in time again, by asking one thing after the other."""
+        is_in_time = False
+        while not is_in_time:
+            await asyncio.sleep(_PAUSE)
+            try:
+                await self._batches.do(None, _anything)
+                is_in_time = True
+            except Away:
+                """Not yet."""
+        log.info("Valkey answers in time again: the limits are counted over all nodes")
+        self._probing = None
 
     def _plan(self, key: str, limit: int, window: float, block: float) -> Plan[int | None]:
         times, blocked = f"{self._prefix}{{limits}}:{key}", f"{self._prefix}{{limits}}:blocked:{key}"
@@ -62,3 +116,7 @@ class ValkeyLimiter:
 
 def _milliseconds(seconds: float) -> int:
     return ceil(seconds * 1000) + _MARGIN
+
+
+def _anything() -> Plan[None]:
+    yield Look([("TIME",)])

@@ -60,6 +60,11 @@ class Membership:
         """The key without which this node must not write."""
         return self.keys.of_node(self.name, "fence")
 
+    @property
+    def is_away(self) -> bool:
+        """Whether there is no connection to Valkey now."""
+        return self._batches.is_away
+
     async def start(self) -> None:
         """Join the others. Raises `Away`."""
         await self._register()

@@ -6,11 +6,10 @@ So whatever Valkey loses is said again, and while it is away the answers are tho
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -29,35 +28,33 @@ from hubbub.cluster.base import (
 )
 from hubbub.cluster.valkey import plans, views
 from hubbub.cluster.valkey.batches import Away
+from hubbub.cluster.valkey.counts import RoomCounts
 from hubbub.cluster.valkey.membership import Membership
 from hubbub.contract import events
 
 T = TypeVar("T")
 
-_FRESH: Final = 2.0
-"""Seconds for which a room's count is believed, when nothing is heard of a change."""
-
 
 class ValkeyRegistry:
-    """Implements `cluster.base.Registry`."""
+    """Implements `cluster.base.Registry`. Must be closed."""
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
         self._keys = membership.keys
         self._ours = membership.ours
         self._own = membership.ours.registry
-        # Counts of rooms with sockets of this node, and until when they are believed. `_changes` tells
-        # whether a count was asked for before the last change was heard of.
-        self._counts: dict[str, tuple[int, float]] = {}
-        self._changes = 0
+        self._counts = RoomCounts(membership)
+
+    async def close(self) -> None:
+        """Ask nothing any more."""
+        await self._counts.close()
 
     def heard(self, telling: Telling) -> None:
         """Learn from the bus what other nodes have changed."""
         if isinstance(telling, ToRoom) and isinstance(telling.event, events.Membership):
-            self._forget_count(telling.chat_id)
+            self._counts.changed(telling.chat_id, telling.event.online_count)
         elif isinstance(telling, Missed):
-            self._changes += 1
-            self._counts.clear()
+            self._counts.all_changed()
         elif isinstance(telling, ToEveryone | ToUsers) and isinstance(
             telling.event, events.UserStatusChanged
         ):
@@ -83,7 +80,7 @@ class ValkeyRegistry:
         rooms = self._own.rooms_of(connection.socket_id)
         local = await self._own.disconnect(connection)
         for chat_id in rooms:
-            self._forget_count(chat_id)
+            self._counts.changed(chat_id)
         try:
             places = asyncio.gather(*(self._membership.say_place(chat_id, user_id) for chat_id in rooms))
             person, _ = await asyncio.gather(self._membership.say_person(user_id), places)
@@ -170,13 +167,13 @@ class ValkeyRegistry:
         return await self._moved(chat_id, connection.user_id, await self._own.leave(chat_id, connection))
 
     async def _moved(self, chat_id: str, user_id: str, own: Occupancy) -> Occupancy:
-        self._forget_count(chat_id)
+        self._counts.changed(chat_id)
         try:
             left = await self._membership.say_place(chat_id, user_id)
         except Away:
+            self._counts.changed(chat_id)
             return own
-        finally:
-            self._forget_count(chat_id)
+        self._counts.changed(chat_id, left.occupancy.online)
         return msgspec.structs.replace(left.occupancy, changed=own.changed)
 
     async def room_users(self, chat_id: str, after: str, limit: int) -> list[PresentUser]:
@@ -191,21 +188,22 @@ class ValkeyRegistry:
 
     async def room_count(self, chat_id: str) -> int:
         """Return the number of distinct users in a room; for a room of this node's, mostly from memory."""
-        count, until = self._counts.get(chat_id, (0, 0.0))
-        if time.monotonic() < until:
-            return count
-        changes = self._changes
+        known = self._counts.fresh(chat_id)
+        if known is not None:
+            return known
         try:
-            count = await self._membership.ask(partial(views.count, ("ZCARD", self._keys("in", chat_id))))
+            (count,) = await self._counts.ask([chat_id])
         except Away:
             return await self._own.room_count(chat_id)
-        if changes == self._changes and self._own.has_room(chat_id):
-            self._counts[chat_id] = (count, time.monotonic() + _FRESH)
         return count
 
-    def _forget_count(self, chat_id: str) -> None:
-        self._changes += 1
-        self._counts.pop(chat_id, None)
+    def look_up_room_count(self, chat_id: str) -> None:
+        """Have the number known soon, if it is not."""
+        self._counts.look_up(chat_id)
+
+    def known_room_count(self, chat_id: str) -> int:
+        """Return the number as it was asked for or heard of last; while Valkey is away, that of this node."""
+        return self._counts.known(chat_id)
 
     # Typing.
 
@@ -227,6 +225,10 @@ class ValkeyRegistry:
         """Return who is typing in a chat, the longest first."""
         work = self._membership.ask(partial(views.typing, self._keys, chat_id))
         return await _unless_away(work, await self._own.typing(chat_id))
+
+    def may_be_typing(self, chat_id: str, user_id: str) -> bool:
+        """Whether a user may be typing: it may have begun on another node."""
+        return True
 
     async def count_typing(self) -> int:
         """Return the number of distinct users typing, over all chats."""

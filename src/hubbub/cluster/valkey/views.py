@@ -89,6 +89,12 @@ def count(command: Command) -> Plan[int]:
     return int(number)
 
 
+def counts(commands: list[Command]) -> Plan[list[int]]:
+    """Return several numbers."""
+    numbers = yield Look(commands)
+    return [int(number) for number in numbers]
+
+
 def statuses(keys: Keys) -> Plan[StatusCounts]:
     """Return how many users have which status."""
     everybody, away, busy = yield Look(
