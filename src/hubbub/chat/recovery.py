@@ -11,7 +11,7 @@ none until it asks for a token. A token that was replaced ends the session when 
 """
 
 import hmac
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
 import msgspec
@@ -176,17 +176,18 @@ class Recovery:
     def _token_event(self, trail: Trail, token: str) -> events.RecoveryToken:
         return events.RecoveryToken(token=token, expires_at=iso(trail.last_activity + self._ttl))
 
-    async def find(self, who: Connection, token: str) -> Found:
+    async def find(self, who: Connection, token: str, is_here: Callable[[], bool]) -> Found:
         """Return the session that a token belongs to.
 
         Wrong, foreign and expired tokens are refused alike.
 
         A token that was replaced, and whose replacement has been confirmed, ends the session: only a thief
-        would use it.
+        would use it. Or a node reads late what a client has asked that is not there any more (`is_here`), and
+        may have gone on elsewhere: that does nothing.
         """
         session_id, _, secret = token.partition(".")
         session = await self._store.session(session_id, now())
-        if session is None or session.user_id != who.user_id or session.token_hash is None:
+        if session is None or session.user_id != who.user_id or session.token_hash is None or not is_here():
             raise errors.invalid_recovery_token()
         digest = hashed(secret)
         if not _fits(digest, session):

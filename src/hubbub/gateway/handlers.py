@@ -213,7 +213,8 @@ class Handlers:
     async def recover(self, client: Client, request: requests.Recover) -> Result:
         """Take up a session: its rooms and what was missed there. What comes meanwhile follows the answer."""
         recovery = self._parts.recovery
-        found = await recovery.find(client.who, request.recovery_token)
+        socket = client.socket
+        found = await recovery.find(client.who, request.recovery_token, lambda: socket.connected)
         resumed, fresh = await self._hold(client, found, request)
         try:
             upto = {chat_id: client.rooms[chat_id] for chat_id in resumed.positions}
