@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.harness.clients import Client
-from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeClient
 from tests.harness.servers import serve
 from tests.harness.users import new_user

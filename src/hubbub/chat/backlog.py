@@ -64,22 +64,38 @@ class Backlog:
             found += await self._between(chat_id, after, upto, _REPLAY_LIMIT + 1 - len(found))
             if len(found) > _REPLAY_LIMIT:
                 return None
-        if offset is not None and not self._is_certain(found, offset):
+        owed = found if offset is None else await self._owed(found, after, offset)
+        if owed is None:
             return None
-        told = _told([one for one in found if offset is None or one.position > offset])
+        told = _told(owed)
         return told if len(_fitting(told, _REPLAY_LIMIT, self._replay_bytes)) == len(told) else None
 
-    def _is_certain(self, found: list[records.Message], offset: int) -> bool:
-        """Whether a client with this offset has all of these up to there.
+    async def _owed(
+        self, found: list[records.Message], after: Mapping[str, int], offset: int
+    ) -> list[records.Message] | None:
+        """Return which of these a client with this offset has not; None when nobody knows.
 
-        Where several nodes commit, what another one has committed earlier may be told later: the offset then
-        speaks of its own chat only, in which messages are told in order.
+        Where several nodes commit, a message may be told before one of another chat with a smaller position:
+        the offset then speaks of its own chat only, in which messages are told in order, and of what was
+        known before.
         """
-        if self._log.orders_all_chats():
-            return True
-        before = [one for one in found if one.position <= offset]
-        named = {one.chat_id for one in before if one.position == offset}
-        return named == {one.chat_id for one in before}
+        behind = [one for one in found if one.position > offset]
+        if self._log.orders_all_chats() or not found:
+            return behind
+        if any(one.position == offset for one in found):
+            return behind if len({one.chat_id for one in found}) == 1 else None
+        return found if await self._is_newest_known(after, offset) else None
+
+    async def _is_newest_known(self, after: Mapping[str, int], offset: int) -> bool:
+        """Whether the offset names the newest message that a client is known to have in its chat.
+
+        Then all is known that was told before it.
+        """
+        for chat_id, seq in after.items():
+            known = await self._log.read(chat_id, after=seq - 1, before=seq + 1, limit=1)
+            if known and known[0].position == offset:
+                return True
+        return False
 
     async def _between(
         self, chat_id: str, after: Mapping[str, int], upto: Mapping[str, int], limit: int
