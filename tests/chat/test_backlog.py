@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hubbub.chat.backlog import Backlog
+from hubbub.chat.backlog import Backlog, Offset
 from hubbub.store.base import Log
 from hubbub.store.records import Message
 
@@ -44,8 +44,9 @@ def _message(chat_id: str, seq: int, position: int) -> Message:
 async def replayed(ordered: bool, after: Mapping[str, int], offset: int | None) -> list[int] | None:
     """The positions that a client is sent."""
     log: Log = SomeLog(ordered=ordered)  # type: ignore[assignment]  # as much of it as is asked for
-    told = await Backlog(log, 1_000_000).replay(after, {"a": 4, "b": 4}, offset)
-    return None if told is None else [one.position for one in told]
+    last = None if offset is None else Offset(offset)
+    owed = await Backlog(log, 1_000_000).replay(after, {"a": 4, "b": 4}, last, None)
+    return None if owed is None else [one.position for one in owed.messages]
 
 
 async def test_one_writer() -> None:
