@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hubbub.chat.backlog import Backlog
+from hubbub.chat.backlog import Backlog, Offset
 from hubbub.store.base import Log
 from hubbub.store.records import Message
 
@@ -44,8 +44,9 @@ def _message(chat_id: str, seq: int, position: int) -> Message:
 async def replayed(ordered: bool, after: Mapping[str, int], offset: int | None) -> list[int] | None:
     """The positions that a client is sent."""
     log: Log = SomeLog(ordered=ordered)  # type: ignore[assignment]  # as much of it as is asked for
-    told = await Backlog(log, 1_000_000).replay(after, {"a": 4, "b": 4}, offset)
-    return None if told is None else [one.position for one in told]
+    last = None if offset is None else Offset(offset)
+    owed = await Backlog(log, 1_000_000).replay(after, {"a": 4, "b": 4}, last, None)
+    return None if owed is None else [one.position for one in owed.messages]
 
 
 async def test_one_writer() -> None:
@@ -58,13 +59,17 @@ async def test_one_writer() -> None:
     ("after", "offset", "expected"),
     [
         pytest.param({"a": 0}, 5, [7], id="one chat"),
-        pytest.param({"a": 0, "b": 2}, 5, [6, 7, 8], id="nothing of another chat before it"),
-        pytest.param({"a": 0, "b": 0}, 5, None, id="some of another chat before it"),
-        pytest.param({"a": 3, "b": 0}, 5, None, id="its own chat is known already"),
-        pytest.param({"a": 3, "b": 3}, 5, [7, 8], id="all is known already"),
+        pytest.param({"a": 0, "b": 4}, 5, [7], id="nothing of another chat"),
+        pytest.param({"a": 0, "b": 2}, 5, None, id="some of another chat, behind it"),
+        pytest.param({"a": 0, "b": 0}, 5, None, id="some of another chat, before it as well"),
+        pytest.param({"a": 3, "b": 0}, 5, [2, 4, 6, 7, 8], id="it is the newest that is known"),
+        pytest.param({"a": 4, "b": 3}, 5, None, id="it is older than what is known"),
+        pytest.param({"a": 4, "b": 4}, 5, [], id="there is nothing else"),
         pytest.param({"a": 0, "b": 0}, None, [1, 2, 3, 4, 5, 6, 7, 8], id="nothing received"),
     ],
 )
 async def test_several_writers(after: dict[str, int], offset: int | None, expected: list[int] | None) -> None:
-    """What another chat has before the offset may be told later: then the client begins anew."""
+    """What another chat has may be told before the offset or behind it, whatever its position: then the
+    client begins anew, rather than get a message twice or never.
+    """
     assert await replayed(False, after, offset) == expected

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from hubbub.chat import access
-from hubbub.chat.backlog import Backlog, Missed
+from hubbub.chat.backlog import Backlog, Missed, Offset, Replay
 from hubbub.chat.recovery import Recovery
 from hubbub.chat.trail import Keys, Trail, hashed
-from hubbub.cluster.base import Expel, MessageNew, Telling
+from hubbub.cluster.base import Expel, Telling
 from hubbub.gateway.clients import Client
 from hubbub.gateway.namespace import ChatNamespace
 from hubbub.store import records
@@ -36,9 +36,14 @@ def _shift_cursor(by: int) -> None:
         return await queue(self, moved(after), upto)
 
     async def shifted_replay(
-        self: Backlog, after: Mapping[str, int], upto: Mapping[str, int], offset: int | None
-    ) -> list[MessageNew] | None:
-        return await replay(self, moved(after), upto, None if offset is None else offset + by)
+        self: Backlog,
+        after: Mapping[str, int],
+        upto: Mapping[str, int],
+        offset: Offset | None,
+        last_told: records.LastTold | None,
+    ) -> Replay | None:
+        elsewhere = None if offset is None else Offset(offset.position + by, offset.teller)
+        return await replay(self, moved(after), upto, elsewhere, last_told)
 
     Backlog.queue = shifted_queue  # type: ignore[method-assign]
     Backlog.replay = shifted_replay  # type: ignore[method-assign]

@@ -246,7 +246,10 @@ class Session(ABC):
             self._unread.discard(chat)
 
     def _entered(self, chat: str, answer: Json) -> None:
-        """Note the answer to a join; messages behind `lastSeq` may have come before it."""
+        """Note the answer to a join; messages behind `lastSeq` may have come before it.
+
+        So may others, when it was in the room already without knowing: they are in the history as well.
+        """
         self._entering.discard(chat)
         early, self._early = self._early, []
         if not answer["success"]:
@@ -261,7 +264,8 @@ class Session(ABC):
         self.line.setdefault(chat, info["lastSeq"])
         self.have.setdefault(chat, Have(info["lastSeq"]))
         for message in early:
-            self._take(message)
+            if message["seq"] > info["lastSeq"]:
+                self._take(message)
 
     async def _read(self, chat: str, have: Have, upto: int | None) -> None:
         """Read history behind what there is, up to a number or to the end."""

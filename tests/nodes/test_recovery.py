@@ -1,21 +1,26 @@
 """Socket.IO's own recovery, and that by token, on another node than before."""
 
 import asyncio
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from tests.harness.balancer import balancing
 from tests.harness.clients import Client
+from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeClient
 from tests.harness.servers import serve
 from tests.harness.users import new_user
 from tests.harness.valkey import ValkeyServer
-from tests.harness.world import NPM_MODES, World
-from tests.nodes.several import Several, metrics_of
+from tests.harness.world import NPM_MODES, NPM_WEBSOCKET, World
+from tests.nodes.several import Several, before, metrics_of, several
 from tests.postgres import Postgres
 
 SOON = {"reconnectionDelay": 700, "randomizationFactor": 0}
 AGAIN = 30.0
+SAYINGS = 20
 
 
 async def sockets(nodes: Several) -> list[float]:
@@ -57,32 +62,65 @@ async def test_recovered_elsewhere(nodes: Several, front: World, mode: str) -> N
 
 @pytest.mark.node
 async def test_many_chats(nodes: Several, front: World) -> None:
-    """With chats whose messages come from all nodes at once it is recovered whole, or begins anew."""
+    """Cut off amid chats whose messages come from all nodes at once: recovered, and again before any
+    heartbeat.
+    """
     user, others = new_user(), [new_user() for _ in range(3)]
     rooms = [await nodes.room_of(*others) for _ in range(3)]
-    client = front.npm(user)
     for chat_id, _ in rooms:
         await nodes.worlds[0].rest.add(others[0], chat_id, user)
+    client = front.npm(user, NPM_WEBSOCKET)
     await client.connect(manager=SOON)
     for chat_id, _ in rooms:
         await client.join(chat_id)
     talking = [asyncio.create_task(chatter(peer, chat_id)) for chat_id, peers in rooms for peer in peers]
-    await client.inbox.wait_count("message:new", 20)
-    await cut(client)
-    state = await client.inbox.wait("$connect", timeout=AGAIN)
+    for count in (20, 60, 100):
+        await client.inbox.wait_count("message:new", count, AGAIN)
+        await cut(client)
+        assert (await client.inbox.wait("$connect", timeout=AGAIN))["recovered"] is True
     await asyncio.gather(*talking)
-    if state["recovered"]:
-        await client.inbox.wait_count("message:new", 3 * 3 * 20, AGAIN)
-        for chat_id, _ in rooms:
-            told = [one["seq"] for one in client.seen("message:new") if one["chatId"] == chat_id]
-            assert told == list(range(1, 3 * 20 + 1))
-    else:
-        assert state["id"] != client.sid
+    await check_all(client, [chat_id for chat_id, _ in rooms], 3 * SAYINGS)
+
+
+@pytest.mark.node
+async def test_its_node_is_restarted(tmp_path: Path, postgres_server: Postgres, valkey: ValkeyServer) -> None:
+    """A node that stops puts down what it told a client of several chats: another one recovers it."""
+    database = postgres_server, postgres_server.create()
+    async with AsyncExitStack() as stack:
+        pair = await stack.enter_async_context(several(tmp_path, database, valkey.url, 2))
+        ports = [world.server.port for world in pair.worlds]
+        front = before(pair, await stack.enter_async_context(balancing(tmp_path, ports)))
+        stack.push_async_callback(front.node.stop)
+        stack.push_async_callback(front.close)
+        user = new_user()
+        client = front.npm(user, NPM_WEBSOCKET)
+        await client.connect(manager=SOON)
+        place = (await sockets(pair)).index(1.0)
+        other = pair.worlds[1 - place]
+        rooms = [await other.room_of(new_user()) for _ in range(3)]
+        for chat_id, (peer,) in rooms:
+            await other.rest.add(peer.user, chat_id, user)
+            await client.join(chat_id)
+        talking = [asyncio.create_task(chatter(peer, chat_id)) for chat_id, (peer,) in rooms]
+        await client.inbox.wait_count("message:new", 10, AGAIN)
+        client.inbox.log[:] = [event for event in client.inbox.log if not event.name.startswith("$")]
+        await pair.server(place).stop()
+        assert (await client.inbox.wait("$connect", timeout=AGAIN))["recovered"] is True
+        await asyncio.gather(*talking)
+        await check_all(client, [chat_id for chat_id, _ in rooms], SAYINGS)
+
+
+async def check_all(client: Client, chat_ids: list[str], each: int) -> None:
+    """Everything has come, once and in order."""
+    await client.inbox.wait_count("message:new", each * len(chat_ids), AGAIN)
+    for chat_id in chat_ids:
+        told = [one["seq"] for one in client.seen("message:new") if one["chatId"] == chat_id]
+        assert told == list(range(1, each + 1))
 
 
 async def chatter(peer: Client, chat_id: str) -> None:
-    """Say twenty things."""
-    for number in range(20):
+    """Say one thing after the other."""
+    for number in range(SAYINGS):
         await peer.say(chat_id, f"{number}")
 
 
@@ -102,6 +140,15 @@ async def test_another_history(tmp_path: Path, postgres_server: Postgres, valkey
     postgres_server.sql(
         f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'"
     )
+
+    async def has_ended() -> bool:
+        # It looks when it next asks the database something.
+        with suppress(aiohttp.ClientError):
+            async with aiohttp.ClientSession() as http:
+                await http.get(f"{server.url}/health/ready")
+        return server.process.returncode is not None
+
+    await eventually(has_ended, AGAIN, "the node to stop")
     assert await server.exited() == 1
     assert "its history is another one now" in server.log()
     server.check_log()

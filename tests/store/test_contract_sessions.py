@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from hubbub.store.base import Store, Unstorable
+from hubbub.store.records import LastTold
 from tests.store.conftest import Opener
 from tests.store.samples import NOW, people, session
 
@@ -123,6 +124,20 @@ async def test_positions_are_kept_as_they_are(store: Store, positions: dict[str,
     found = await store.session_by_pid(b"p", NOW)
     assert found is not None
     assert found.positions == positions
+
+
+async def test_what_was_told_last_is_kept_until_the_next_save(store: Store) -> None:
+    """It comes back as it was; a session that goes on has none."""
+    await people(store, "ann")
+    told = [("b", 7), ("a", 2**53 - 2), ("b", 8), ("a", 2**53 - 1), ('chat " 🎉', 1), ("b", 9)]
+    ended = session("s", pid_hash=b"p", last_told=LastTold.of("node", told))
+    await asyncio.gather(store.save_session(ended), store.save_session(session("t")))
+    found = await store.session_by_pid(b"p", NOW)
+    assert found == ended
+    assert found.last_told is not None
+    assert found.last_told.messages() == told
+    await store.save_session(msgspec.structs.replace(ended, last_told=None))
+    assert (await store.session_by_pid(b"p", NOW) or ended).last_told is None
 
 
 async def test_a_session_goes_on_under_another_id(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Backlog: what a client missed, read from the log, as much of it as can be sent at once.
+"""Backlog: what a client missed, as much of it as can be sent at once (docs/life-of-a-message.md).
 
     positions of a session -> the log -> sorted over all chats -> cut, or given up, where it gets too much
 
@@ -6,6 +6,7 @@ What a recovery sends must fit into the outbox of the socket that recovers, or t
 disconnected for it, again and again.
 """
 
+from collections import Counter
 from collections.abc import Container, Mapping
 from typing import Final
 
@@ -34,6 +35,20 @@ class Missed(msgspec.Struct, frozen=True):
         return Missed([one for one in self.messages if one.message.chat_id in rooms], self.truncated)
 
 
+class Offset(msgspec.Struct, frozen=True):
+    """What the last message that a client received names: its position, and the node that told it."""
+
+    position: int
+    teller: str = ""
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """What a client is owed, in the order of telling, and up to where it has received each chat before."""
+
+    messages: list[MessageNew]
+    positions: dict[str, int]
+
+
 class Backlog:
     """Reads what was missed. `outbox` is the number of bytes that a socket may be sent at once."""
 
@@ -46,53 +61,117 @@ class Backlog:
         """Return what lies behind `after` up to `upto` in each chat, as much as a queue may hold."""
         found: list[records.Message] = []
         for chat_id in after:
-            found += await self._between(chat_id, after, upto, MAX_QUEUE + 1)
-        told = _told(found)
+            found += await self._between(chat_id, after[chat_id], upto, MAX_QUEUE + 1)
+        told = [_told(one) for one in _in_order(found, None)]
         kept = _fitting(told, MAX_QUEUE, self._queue_bytes)
         return Missed(kept, truncated=len(kept) < len(told))
 
     async def replay(
-        self, after: Mapping[str, int], upto: Mapping[str, int], offset: int | None
-    ) -> list[MessageNew] | None:
-        """Return what Socket.IO's own recovery owes behind the client's `offset`, in the order of all chats.
+        self,
+        after: Mapping[str, int],
+        upto: Mapping[str, int],
+        offset: Offset | None,
+        last_told: records.LastTold | None,
+    ) -> Replay | None:
+        """Return what Socket.IO's own recovery owes, behind `after` and the client's `offset`, up to `upto`.
 
         None when it is more than can be sent at once, or when nobody knows what the client has: then it
         begins anew.
         """
+        told = last_told if last_told is not None and _begins(last_told, after) else None
         found: list[records.Message] = []
-        for chat_id in after:
-            found += await self._between(chat_id, after, upto, _REPLAY_LIMIT + 1 - len(found))
+        for chat_id, seq in after.items():
+            found += await self._between(chat_id, seq, upto, _REPLAY_LIMIT + 1 - len(found))
             if len(found) > _REPLAY_LIMIT:
                 return None
-        if offset is not None and not self._is_certain(found, offset):
+        owed = await self._owed(_in_order(found, told), after, offset, told)
+        if owed is None:
             return None
-        told = _told([one for one in found if offset is None or one.position > offset])
-        return told if len(_fitting(told, _REPLAY_LIMIT, self._replay_bytes)) == len(told) else None
+        messages = [_told(one) for one in owed]
+        if len(_fitting(messages, _REPLAY_LIMIT, self._replay_bytes)) < len(messages):
+            return None
+        number = Counter(one.chat_id for one in owed)
+        return Replay(messages, {chat: max(seq, upto[chat] - number[chat]) for chat, seq in after.items()})
 
-    def _is_certain(self, found: list[records.Message], offset: int) -> bool:
-        """Whether a client with this offset has all of these up to there.
+    async def _owed(
+        self,
+        found: list[records.Message],
+        after: Mapping[str, int],
+        offset: Offset | None,
+        told: records.LastTold | None,
+    ) -> list[records.Message] | None:
+        """Return which of these a client with this offset has not; None when nobody knows.
 
-        Where several nodes commit, what another one has committed earlier may be told later: the offset then
-        speaks of its own chat only, in which messages are told in order.
+        Where several nodes commit, a message may be told before one of another chat with a smaller position.
+        Where it is not known in which order they were told, the offset speaks of its own chat only, in which
+        that is the order of `seq`, and of what was known before.
         """
+        if offset is None:
+            return found
         if self._log.orders_all_chats():
-            return True
-        before = [one for one in found if one.position <= offset]
-        named = {one.chat_id for one in before if one.position == offset}
-        return named == {one.chat_id for one in before}
+            return [one for one in found if one.position > offset.position]
+        named = next((one for one in found if one.position == offset.position), None)
+        if told is not None and told.teller == offset.teller:
+            received = _received(told, after, named)
+            if received is not None:
+                return [one for one in found if one.seq > received.get(one.chat_id, 0)]
+        if not found:
+            return []
+        if named is not None:
+            alone = len({one.chat_id for one in found}) == 1
+            return [one for one in found if one.position > offset.position] if alone else None
+        return found if await self._is_newest_known(after, offset) else None
+
+    async def _is_newest_known(self, after: Mapping[str, int], offset: Offset) -> bool:
+        """Whether the offset names the newest message that a client is known to have in its chat.
+
+        Then all is known that was told before it.
+        """
+        for chat_id, seq in after.items():
+            known = await self._log.read(chat_id, after=seq - 1, before=seq + 1, limit=1)
+            if known and known[0].position == offset.position:
+                return True
+        return False
 
     async def _between(
-        self, chat_id: str, after: Mapping[str, int], upto: Mapping[str, int], limit: int
+        self, chat_id: str, after: int, upto: Mapping[str, int], limit: int
     ) -> list[records.Message]:
-        if after[chat_id] >= upto[chat_id]:
+        if after >= upto[chat_id]:
             return []
-        return await self._log.read(chat_id, after=after[chat_id], before=upto[chat_id] + 1, limit=limit)
+        return await self._log.read(chat_id, after=after, before=upto[chat_id] + 1, limit=limit)
 
 
-def _told(found: list[records.Message]) -> list[MessageNew]:
-    """Messages as they would have been told, in the order of all chats."""
-    found.sort(key=lambda message: message.position)
-    return [MessageNew(message=wire.message(one), position=one.position) for one in found]
+def _begins(told: records.LastTold, after: Mapping[str, int]) -> bool:
+    """Whether what was told last begins where what is known to have been received ends."""
+    return all(seq == after[chat_id] + 1 for chat_id, seq in told.first.items() if chat_id in after)
+
+
+def _received(
+    told: records.LastTold, after: Mapping[str, int], last: records.Message | None
+) -> dict[str, int] | None:
+    """Return up to where a client has each chat of what was told last, if it has that up to `last`.
+
+    None when that message may be nowhere in it, nor before it.
+    """
+    if last is None:
+        # It was told before all these, unless it is of a chat that is lost by now.
+        return {} if told.first.keys() <= after.keys() else None
+    messages, place = told.messages(), (last.chat_id, last.seq)
+    return dict(messages[: messages.index(place) + 1]) if place in messages else None
+
+
+def _in_order(found: list[records.Message], told: records.LastTold | None) -> list[records.Message]:
+    """Messages as they were told, then as they were committed.
+
+    An offset out of a replay then means the same as one of before it, should nothing else be stored.
+    """
+    turns = {} if told is None else {message: turn for turn, message in enumerate(told.messages())}
+    return sorted(found, key=lambda one: (turns.get((one.chat_id, one.seq), len(turns)), one.position))
+
+
+def _told(message: records.Message) -> MessageNew:
+    """A message as it would have been told."""
+    return MessageNew(message=wire.message(message), position=message.position)
 
 
 def _fitting(messages: list[MessageNew], most: int, room: int) -> list[MessageNew]:

@@ -18,7 +18,7 @@ import msgspec
 
 from hubbub.chat import access
 from hubbub.chat.backlog import Backlog, Missed
-from hubbub.chat.trail import Keys, Place, Trail, hashed
+from hubbub.chat.trail import Keys, Place, Told, Trail, hashed
 from hubbub.cluster.base import Connection
 from hubbub.contract import answers, errors, events, objects
 from hubbub.contract.values import iso, now
@@ -108,15 +108,20 @@ class Recovery:
         if self.drop(trail, chat_id):
             self._save_soon(trail)
 
-    def ping_sent(self, trail: Trail, live: Mapping[str, int]) -> None:
-        """A heartbeat goes out behind everything up to `live`, the newest `seq` told in each chat."""
+    def ping_sent(self, trail: Trail, live: Mapping[str, int], told: int | None) -> None:
+        """A heartbeat goes out behind everything up to `live`, the newest `seq` told in each chat: so many
+        messages in the node's order.
+        """
         trail.mark = dict(live)
+        trail.mark_since = told
 
     def pong(self, trail: Trail) -> None:
         """It was answered: the client has received all that. The token it came with is of no more use."""
         trail.last_activity = time = now()
         mark, trail.mark = trail.mark, None
         news = mark is not None and trail.confirm(mark)
+        if mark is not None:
+            trail.since, trail.resent = trail.mark_since, ()
         if mark is not None and trail.has_handed_over:
             trail.keys = msgspec.structs.replace(trail.keys, spent_hash=None)
             news = True
@@ -128,8 +133,9 @@ class Recovery:
         if self._open.get(trail.id) is trail:
             del self._open[trail.id]
 
-    async def end(self, trail: Trail, *, on_purpose: bool) -> None:
-        """The socket is gone; its session waits for a successor.
+    async def end(self, trail: Trail, told: Told | None, *, on_purpose: bool) -> None:
+        """The socket is gone; its session waits for a successor, with what it was told last, if that is
+        known.
 
         A connection that was ended `on_purpose` cannot be continued by Socket.IO's own recovery.
         """
@@ -141,7 +147,7 @@ class Recovery:
             trail.pid = None
         try:
             if self._is_kept(trail):
-                await self._save(trail)
+                await self._store.save_session(trail.record(self._ttl, told))
             elif trail.saved_at:
                 await self._store.delete_session(trail.id)
         finally:

@@ -7,12 +7,12 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from hubbub.cluster.base import Connection
+from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract.values import now
 from hubbub.store import records
 
@@ -55,6 +55,15 @@ class Place(msgspec.Struct, frozen=True):
     saved_at: int
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What a socket was told that its client is not known to have: chat and `seq` of each message, in order.
+    `teller` names the node.
+    """
+
+    teller: str
+    messages: list[tuple[str, int]]
+
+
 class Trail:
     """What is known of one socket: its session in memory. `mark` is what the last heartbeat would confirm."""
 
@@ -65,10 +74,13 @@ class Trail:
         "keys",
         "last_activity",
         "mark",
+        "mark_since",
         "pid",
         "positions",
         "renewing",
+        "resent",
         "saved_at",
+        "since",
         "socket_id",
         "user_id",
     )
@@ -91,6 +103,28 @@ class Trail:
         self.mark: dict[str, int] | None = None
         self.saved_at = 0
 
+        # In the order in which the node tells messages: behind how many of them it begins what the client is
+        # not known to have, now and with the next heartbeat answer; and what was sent before those, from the
+        # log. None: it cannot be told from that order.
+        self.since: int | None = None
+        self.mark_since: int | None = None
+        self.resent: Sequence[tuple[str, int]] = ()
+
+    def follow(self, since: int | None, resent: Iterable[MessageNew]) -> None:
+        """From now on the socket is told what the node tells behind so many messages; it was sent others
+        first.
+        """
+        self.since = since
+        if since is not None:
+            self.resent = [(one.message.chat_id, one.message.seq) for one in resent]
+
+    def stray(self) -> None:
+        """The socket was told something that the node's order does not have, or that is forgotten. The next
+        heartbeat begins anew.
+        """
+        self.since = self.mark_since = None
+        self.resent = ()
+
     @property
     def place(self) -> Place:
         """Where it stands."""
@@ -105,6 +139,7 @@ class Trail:
         self.pid = place.pid
         self.saved_at = place.saved_at
         self.mark = None
+        self.stray()
 
     def detach(self) -> Place:
         """Stand alone: nothing brings it back before it gets a token; return where it stood."""
@@ -136,7 +171,7 @@ class Trail:
             self.positions[chat_id] = max(mark[chat_id], self.positions[chat_id])
         return moved
 
-    def record(self, ttl: int) -> records.RecoverySession:
+    def record(self, ttl: int, told: Told | None = None) -> records.RecoverySession:
         """The session as it is stored now, for `ttl` milliseconds after the last activity.
 
         Until a heartbeat answer tells that the client has what a token brought back, Socket.IO's own recovery
@@ -144,6 +179,7 @@ class Trail:
         """
         self.saved_at = now()
         pid = self.pid if self.keys.spent_hash is None else None
+        last_told = records.LastTold.of(told.teller, told.messages) if told and pid else None
         return records.RecoverySession(
             id=self.id,
             user_id=self.user_id,
@@ -155,4 +191,5 @@ class Trail:
             connected_at=self.connected_at,
             last_activity=self.last_activity,
             expires_at=self.last_activity + ttl,
+            last_told=last_told,
         )

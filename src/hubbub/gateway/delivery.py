@@ -12,20 +12,23 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
 from itertools import cycle
-from operator import itemgetter
 from typing import Final
 
+from hubbub.chat.backlog import Offset
 from hubbub.chat.failures import translate
 from hubbub.chat.messages import Messages
+from hubbub.chat.trail import Told
 from hubbub.cluster.base import Bus, MessageNew, Telling, ToEveryone, ToRoom, ToUsers
 from hubbub.contract import events
 from hubbub.gateway.announcing import Announcements
 from hubbub.gateway.clients import NAMESPACE, Client, Clients
+from hubbub.gateway.order import Numbers, Order
 from hubbub.socketio import Outgoing, Server, Socket
 
 log = logging.getLogger(__name__)
 
 _PAGE: Final = 500
+_MOST_TOLD: Final = 4000
 _LONGEST_POSITION: Final = 19
 _HEAL_RETRY: Final = 1.0
 
@@ -33,7 +36,7 @@ _HEAL_RETRY: Final = 1.0
 class LiveRoom:
     """A chat's room on this node. `seq` numbers the newest message told here; None until that is known."""
 
-    __slots__ = ("healing", "holding", "opening", "parked", "seq", "sockets")
+    __slots__ = ("healing", "holding", "numbers", "opening", "parked", "seq", "sockets")
 
     def __init__(self) -> None:
         self.seq: int | None = None
@@ -43,7 +46,9 @@ class LiveRoom:
         self.healing = False
         # Sockets that belong to it, entering ones included; what is told to held ones waits here.
         self.sockets: set[Socket] = set()
-        self.holding: dict[Socket, list[tuple[int, Outgoing]]] = {}
+        self.holding: dict[Socket, list[tuple[MessageNew, Outgoing]]] = {}
+        # Its newest messages in the order of all rooms, where that is kept.
+        self.numbers: Numbers | None = None
 
 
 class Delivery:
@@ -70,6 +75,9 @@ class Delivery:
         self._announcements = Announcements(server)
         self._epoch = epoch
         self._among_others = among_others
+        # Where others commit as well, positions do not tell in which order messages were told here.
+        self._order = Order() if among_others else None
+        self._teller = "" if self._order is None else f":{self._order.teller}"
         self._rooms: dict[str, LiveRoom] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
@@ -108,10 +116,12 @@ class Delivery:
     def _tell_message(self, room: LiveRoom, telling: MessageNew) -> None:
         """The hot path: one encoding, one loop over the room."""
         room.seq = telling.message.seq
+        if self._order is not None:
+            room.numbers = self._order.note(room.numbers)
         packet = self.encode_message(telling)
         self.delivered += self._server.broadcast(NAMESPACE, telling.message.chat_id, packet)
         for waiting in room.holding.values():
-            waiting.append((telling.position, packet))
+            waiting.append((telling, packet))
 
     def _tell_room(self, telling: ToRoom) -> None:
         client = self._clients.find(telling.skip_socket) if telling.skip_socket is not None else None
@@ -149,15 +159,18 @@ class Delivery:
         return self._server.encode(NAMESPACE, event.event, event)
 
     def encode_message(self, telling: MessageNew) -> Outgoing:
-        """Return `message:new`, with its place in this history for Socket.IO's own recovery."""
-        offset = f"{self._epoch}:{telling.position}"
+        """Return `message:new`, with its place in this history, and who tells it, for Socket.IO's own
+        recovery.
+        """
+        offset = f"{self._epoch}:{telling.position}{self._teller}"
         return self._server.encode(NAMESPACE, "message:new", telling.message, offset=offset)
 
-    def parse_offset(self, offset: object) -> int | None:
-        """Return the position that an offset of this history names; None for anything else."""
-        epoch, _, position = offset.rpartition(":") if isinstance(offset, str) else ("", "", "")
+    def parse_offset(self, offset: object) -> Offset | None:
+        """Return what an offset of this history names; None for anything else."""
+        epoch, _, place = offset.partition(":") if isinstance(offset, str) else ("", "", "")
+        position, _, teller = place.partition(":")
         is_number = position.isascii() and position.isdigit() and len(position) <= _LONGEST_POSITION
-        return int(position) if epoch == self._epoch and is_number else None
+        return Offset(int(position), teller) if epoch == self._epoch and is_number else None
 
     # Entering and leaving.
 
@@ -193,21 +206,25 @@ class Delivery:
         client.rooms[chat_id] = room.seq
         return room.seq
 
-    def release(self, client: Client, chat_ids: Iterable[str]) -> None:
-        """Send what was kept, in the order of all chats, and let the socket get the rest as it comes."""
-        kept: list[tuple[int, Outgoing]] = []
+    def release(self, client: Client, chat_ids: Iterable[str]) -> list[MessageNew]:
+        """Send what was kept, in the order of all chats, and let the socket get the rest as it comes; return
+        what was kept.
+        """
+        kept: list[tuple[MessageNew, Outgoing]] = []
         for chat_id in chat_ids:
             room = self._rooms.get(chat_id)
             if room is not None and client.socket in room.holding:
                 kept += room.holding.pop(client.socket)
                 client.socket.join(chat_id)
-        kept.sort(key=itemgetter(0))
+        kept.sort(key=lambda one: one[0].position)
         for _, packet in kept:
             client.socket.send(packet)
+        return [telling for telling, _ in kept]
 
     def leave(self, client: Client, chat_id: str) -> None:
         """Tell a socket nothing more of a chat."""
         client.rooms.pop(chat_id, None)
+        client.trail.stray()
         client.socket.leave(chat_id)
         room = self._rooms.get(chat_id)
         if room is not None:
@@ -237,6 +254,32 @@ class Delivery:
             if room is not None and room.seq is not None and client.socket not in room.holding:
                 told[chat_id] = max(room.seq, entered)
         return told
+
+    def count(self) -> int | None:
+        """Return how many messages were told on this node, where their order is kept."""
+        return None if self._order is None else self._order.count
+
+    def last_told(self, client: Client) -> Told | None:
+        """Return what a socket was told since its client is known to have all; None if that is not known, or
+        too much.
+
+        What it was sent apart, by `release` or by `send`, must be in its trail.
+        """
+        order, since = self._order, client.trail.since
+        if client.trail.pid is None or order is None or since is None or not order.knows(since):
+            return None
+        told: list[tuple[int, str, int]] = []
+        for chat_id, entered in client.rooms.items():
+            room = self._rooms.get(chat_id)
+            if room is None or room.seq is None or client.socket in room.holding:
+                return None
+            numbers = order.behind(since, room.numbers, room.seq)
+            told += [(number, chat_id, seq) for number, seq in numbers if seq > entered]
+            if len(told) + len(client.trail.resent) > _MOST_TOLD:
+                return None
+        told.sort()
+        live = [(chat_id, seq) for _, chat_id, seq in told]
+        return Told(order.teller, [*client.trail.resent, *live])
 
     # Reading what was missed.
 

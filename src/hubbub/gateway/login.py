@@ -16,7 +16,7 @@ from typing import Final
 from hubbub.chat.failures import translate
 from hubbub.chat.limits import Limits
 from hubbub.chat.monitoring import Monitoring
-from hubbub.chat.recovery import Recovery, within
+from hubbub.chat.recovery import Recovery, Resumed, within
 from hubbub.chat.tokens import Identity, TokenRefused, Tokens
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.contract.errors import Code
@@ -172,8 +172,8 @@ class Login:
         session = await self._recovery.find_pid(client.who.user_id, pid)
         if session is None or session.socket_id != client.who.socket_id:
             return None
-        after_position = delivery.parse_offset(offset)
-        if after_position is None and offset is not None:
+        last = delivery.parse_offset(offset)
+        if last is None and offset is not None:
             return None
         while True:
             revocations = client.revocations
@@ -185,12 +185,13 @@ class Login:
         # Messages that it has, or has missed, may not be those that are stored now.
         if resumed.reset:
             return None
-        replay = await self._recovery.backlog.replay(resumed.positions, upto, after_position)
+        replay = await self._recovery.backlog.replay(resumed.positions, upto, last, session.last_told)
         if replay is None:
             return None
+        resumed = Resumed(session, replay.positions, [])
         client.trail.pid = pid
         self._recovery.continue_(client.trail, within(client.rooms, resumed))
-        return Entrance(client, Welcome(session.socket_id, pid), replay)
+        return Entrance(client, Welcome(session.socket_id, pid), replay.messages)
 
 
 def _token(socket: Socket, auth: Mapping[str, object]) -> str | None:

@@ -61,10 +61,11 @@ class ChatNamespace:
         if client.is_over:
             client.end()
         self._expiry.watch(client)
-        for telling in entrance.replay:
-            if telling.message.chat_id in client.rooms:  # else it was lost meanwhile
-                socket.send(self._delivery.encode_message(telling))
-        self._delivery.release(client, list(client.rooms))
+        replay = [one for one in entrance.replay if one.message.chat_id in client.rooms]  # not lost meanwhile
+        for telling in replay:
+            socket.send(self._delivery.encode_message(telling))
+        kept = self._delivery.release(client, list(client.rooms))
+        client.trail.follow(self._delivery.count(), [*replay, *kept])
         log.debug("user %r connected from %s as %s", client.who.user_id, client.who.address, socket.id)
         self._parts.monitoring.connected(client.who, socket.session.transport)
         client.arriving = self._spawn(self._arrive(client))
@@ -82,7 +83,7 @@ class ChatNamespace:
     def ping_sent(self, socket: Socket) -> None:
         """A heartbeat goes out: its answer will confirm what was told until now."""
         client = _client(socket)
-        self._parts.recovery.ping_sent(client.trail, self._delivery.live(client))
+        self._parts.recovery.ping_sent(client.trail, self._delivery.live(client), self._delivery.count())
 
     def pong(self, socket: Socket) -> None:
         """A heartbeat was answered."""
@@ -119,7 +120,8 @@ class ChatNamespace:
             await asyncio.wait((client.arriving,))
         # One that a later connection of the same session has ended is not over.
         on_purpose = reason in _ON_PURPOSE and client.ended is None
-        await self._attempt(self._parts.recovery.end(client.trail, on_purpose=on_purpose))
+        told = None if on_purpose else self._delivery.last_told(client)
+        await self._attempt(self._parts.recovery.end(client.trail, told, on_purpose=on_purpose))
         for chat_id in rooms:
             self._delivery.leave(client, chat_id)
             await self._attempt(self._parts.rooms.leave(client.who, chat_id))

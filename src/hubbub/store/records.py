@@ -1,6 +1,7 @@
 """What the store keeps, as plain records. Times are Unix milliseconds."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -153,13 +154,40 @@ class Commits(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class LastTold(msgspec.Struct, frozen=True):
+    """What a node told a socket last, in that order: at least all that its client is not known to have.
+
+    `teller` is the node. `first` maps each chat to the `seq` of its first message here; those that follow in
+    the chat have the next ones. `order` has the chat of each message, by its place in `first`.
+    """
+
+    teller: str
+    first: dict[str, int]
+    order: list[int]
+
+    @classmethod
+    def of(cls, teller: str, messages: Sequence[tuple[str, int]]) -> "LastTold":
+        """Put it down from the chat and the `seq` of each message."""
+        first: dict[str, int] = {}
+        for chat_id, seq in messages:
+            first.setdefault(chat_id, seq)
+        places = {chat_id: place for place, chat_id in enumerate(first)}
+        return cls(teller, first, [places[chat_id] for chat_id, _ in messages])
+
+    def messages(self) -> list[tuple[str, int]]:
+        """Return the chat and the `seq` of each message."""
+        chats, following = list(self.first), {chat_id: count(seq) for chat_id, seq in self.first.items()}
+        return [(chats[place], next(following[chats[place]])) for place in self.order]
+
+
 class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     """What a socket leaves behind for its successor.
 
     `positions` maps each joined chat to the `seq` up to which this client is known to have received (known:
     told by the client, or confirmed by a heartbeat answer), or to `VOID`. `token_hash` is the current
     recovery token's, `spent_hash` the one it replaced, good until the client has answered a heartbeat;
-    `pid_hash` is the hash of Socket.IO's own private id. `expires_at` moves with every save.
+    `pid_hash` is the hash of Socket.IO's own private id. `expires_at` moves with every save. `last_told` is
+    put down at the end of a connection, if its node knows.
     """
 
     id: str
@@ -172,6 +200,7 @@ class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     connected_at: int
     last_activity: int
     expires_at: int
+    last_told: LastTold | None = None
 
 
 class SessionTotals(msgspec.Struct, frozen=True, kw_only=True):

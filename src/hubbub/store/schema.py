@@ -185,7 +185,7 @@ receipts: Final = Table(
     sqlite_with_rowid=False,
 )
 
-# `positions` is a JSON object: chat id -> `seq`.
+# `positions` is a JSON object: chat id -> `seq`; `last_told` is a `records.LastTold` as JSON.
 sessions: Final = Table(
     "sessions",
     metadata,
@@ -199,6 +199,7 @@ sessions: Final = Table(
     Column("connected_at", BigInteger, nullable=False),
     Column("last_activity", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("last_told", _TEXT),
     Index("sessions_expiry", "expires_at"),
     Index("sessions_pid", "pid_hash", unique=True),
 )

@@ -23,22 +23,23 @@ TOTALS: Final = select(
 ).where(_UNEXPIRED)
 
 _positions = msgspec.json.Decoder(dict[str, int])
+_last_told = msgspec.json.Decoder(records.LastTold)
 
 
 _SAVE: Final = """
     WITH k(id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at, last_activity,
-        expires_at) AS (VALUES :rows)
+        expires_at, last_told) AS (VALUES :rows)
     INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
-        last_activity, expires_at)
+        last_activity, expires_at, last_told)
     SELECT * FROM k WHERE id <> ''
     ON CONFLICT (id) DO UPDATE SET
         user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
         spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
         connected_at = excluded.connected_at, last_activity = excluded.last_activity,
-        expires_at = excluded.expires_at
+        expires_at = excluded.expires_at, last_told = excluded.last_told
     """
-RENEW: Final = Bulk(_SAVE, 10)
-SAVE: Final = Bulk(_SAVE + "WHERE sessions.token_hash IS excluded.token_hash", 10)
+RENEW: Final = Bulk(_SAVE, 11)
+SAVE: Final = Bulk(_SAVE + "WHERE sessions.token_hash IS excluded.token_hash", 11)
 
 
 FORGET: Final = Bulk("WITH k(id) AS (VALUES :rows) DELETE FROM sessions WHERE id IN (SELECT id FROM k)", 1)
@@ -106,6 +107,7 @@ def row_of(session: records.RecoverySession) -> Row:
         session.connected_at,
         session.last_activity,
         session.expires_at,
+        None if session.last_told is None else msgspec.json.encode(session.last_told).decode(),
     )
 
 
@@ -116,7 +118,12 @@ def positions_text(session: records.RecoverySession) -> str:
 
 def session_of(row: RowMapping | Mapping[str, Any]) -> records.RecoverySession:
     """A row with the columns `FIELDS`."""
-    return records.RecoverySession(**{**row, "positions": _positions.decode(row["positions"])})
+    told = row["last_told"]
+    parsed = {
+        "positions": _positions.decode(row["positions"]),
+        "last_told": None if told is None else _last_told.decode(told),
+    }
+    return records.RecoverySession(**{**row, **parsed})
 
 
 def find(connection: Connection, session_id: str, now: int) -> records.RecoverySession | None:
