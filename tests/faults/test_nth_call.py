@@ -258,7 +258,7 @@ async def test_asking_for_a_token(house: House, attempts: Attempts) -> None:
 
 
 async def enter(socket: RawSocket, auth: Json) -> Json:
-    """The answer to CONNECT, in the form of a request's."""
+    """The answer to CONNECT, in the form of a request's; to be put off is to be closed with 1013."""
     await socket.open(auth)
 
     def answer() -> Json | None:
@@ -266,13 +266,14 @@ async def enter(socket: RawSocket, auth: Json) -> Json:
             if packet.startswith((f"40{NAMESPACE},", f"44{NAMESPACE},")):
                 found: Json = json.loads(packet[packet.index("{") :])
                 return {"success": packet.startswith("40"), **found, **found.get("data", {})}
-        return None
+        closed = socket.inbox.seen("$disconnect")
+        return {"success": False, "closed": closed[0]} if closed else None
 
     return await socket.inbox.until(answer, PATIENCE, "the answer to CONNECT")
 
 
 async def test_connecting(house: House, attempts: Attempts) -> None:
-    """A CONNECT that cannot be judged now is refused as such, and its `pid` is as good as before."""
+    """A CONNECT that cannot be judged now is put off, and its `pid` is as good as before."""
     chat_id, (peer,) = await room(house, new_user("peer"))
     user = new_user("guest")
     await house.rest.add(peer.user, chat_id, user)

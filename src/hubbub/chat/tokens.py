@@ -9,7 +9,7 @@ reconnects does not touch the database; switching a user off makes this node for
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final
 
@@ -109,16 +109,23 @@ class Tokens:
             raise errors.forbidden("This server takes its tokens from elsewhere")
         return issue(self._signatures, user, ttl, self._now())
 
-    async def identify(self, token: str | None, *, operator_too: bool = False) -> Identity:
+    async def identify(
+        self,
+        token: str | None,
+        *,
+        operator_too: bool = False,
+        before_storing: Callable[[], Awaitable[None]] | None = None,
+    ) -> Identity:
         """Return who bears a token; an unknown user is stored where that is allowed.
 
-        `operator_too` lets `OPERATOR` in, where somebody who is no user does no harm. Raises `TokenRefused`,
-        or `RequestError` (UNAVAILABLE) when the token cannot be judged now.
+        `operator_too` lets `OPERATOR` in, where somebody who is no user does no harm. `before_storing` may
+        raise to have nothing stored. Raises `TokenRefused`, or `RequestError` (UNAVAILABLE) when the token
+        cannot be judged now.
         """
         claims = await self._judge(token)
         if claims.sub == OPERATOR:
             return operator(claims, allowed=operator_too)
-        user = self._remembered(claims, self._now()) or await self._admit(claims)
+        user = self._remembered(claims, self._now()) or await self._admit(claims, before_storing)
         return Identity(
             user_id=user.id,
             username=user.username,
@@ -162,12 +169,18 @@ class Tokens:
             return None
         return known.user
 
-    async def _admit(self, claims: Claims) -> records.User:
+    async def _admit(
+        self, claims: Claims, before_storing: Callable[[], Awaitable[None]] | None
+    ) -> records.User:
         """Return the stored user, who may come in, and remember that."""
         while True:
             cut_offs, now = self.cut_offs, self._now()
             try:
-                user = await self._stored(claims, now)
+                user, is_stored = await self._known(claims, now)
+                if not is_stored:
+                    if before_storing is not None:
+                        await before_storing()
+                    user = await self._users.ensure_user(user)
             except StoreUnavailable:
                 raise errors.unavailable() from None
             except Unstorable:
@@ -184,26 +197,27 @@ class Tokens:
         if len(self._admitted) > REMEMBERED:
             self._admitted.popitem(last=False)
 
-    async def _stored(self, claims: Claims, now: int) -> records.User:
-        """Return the user of that id, brought up to date with the token, or made from it."""
+    async def _known(self, claims: Claims, now: int) -> tuple[records.User, bool]:
+        """Return the user of that id, brought up to date with the token, or made from it; and whether it is
+        stored like that.
+        """
         known = await self._users.user(claims.sub)
         if known is None and not self._create_unknown_users:
             raise TokenRefused(TokenProblem.INVALID_TOKEN)
         if known is None:
-            return await self._users.ensure_user(
-                records.User(
-                    id=claims.sub,
-                    username=claims.username or claims.sub,
-                    email=claims.email,
-                    role=claims.role,
-                    active=True,
-                    created_at=now,
-                )
+            user = records.User(
+                id=claims.sub,
+                username=claims.username or claims.sub,
+                email=claims.email,
+                role=claims.role,
+                active=True,
+                created_at=now,
             )
+            return user, False
         wanted = msgspec.structs.replace(
             known, username=claims.username or known.username, email=claims.email or known.email
         )
-        return known if wanted == known else await self._users.ensure_user(wanted)
+        return wanted, wanted == known
 
     def _heard(self, telling: Telling) -> None:
         """Forget a user who was switched off."""

@@ -89,15 +89,19 @@ class Login:
             raise ConnectionRefused(refusal.message, data) from None
 
     async def _begin(self, socket: Socket, token: str | None, *, counts: bool) -> Entrance:
+        async def count() -> None:
+            nonlocal counts
+            if counts:
+                counts = False
+                await self._count_attempt(socket)
+
         try:
-            identity: Identity | TokenRefused = await self._tokens.identify(token)
+            identity = await self._tokens.identify(token, before_storing=count)
         except TokenRefused as refused:
-            identity = refused
-        if counts:
-            await self._count_attempt(socket)
-        if isinstance(identity, TokenRefused):
-            self._record(socket, ConnectionEventType.AUTH_FAILURE, identity.code)
-            raise ConnectionRefused("Unauthorized", {"code": str(identity.code)})
+            await count()
+            self._record(socket, ConnectionEventType.AUTH_FAILURE, refused.code)
+            raise ConnectionRefused("Unauthorized", {"code": str(refused.code)}) from None
+        await count()
         who = _connection(socket, identity, socket.id)
         trail = self._recovery.begin(who, offer_pid=_knows_offsets(socket))
         client = Client(socket, who, trail, identity.expires_at)
