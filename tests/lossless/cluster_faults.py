@@ -196,6 +196,17 @@ async def fill_valkey(place: Place) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def break_saving(place: Place) -> AsyncIterator[None]:
+    """13: Valkey is to save what it has, cannot, and refuses every write (MISCONF); publishing goes on."""
+    async with place.valkey:
+        await asyncio.to_thread(place.stage.valkey.break_saving)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(place.stage.valkey.mend_saving)
+
+
+@asynccontextmanager
 async def hang_up_on_hearers(place: Place) -> AsyncIterator[None]:
     """13: Valkey ends connections that do not read at once."""
     name, usual = "client-output-buffer-limit", "pubsub 33554432 8388608 60"
@@ -335,6 +346,7 @@ FAULTS: Final = (
     ClusterFault("cut after COMMIT", cut_after_commit, (0.5, 2.0)),
     ClusterFault("chats locked", lock_chats, (0.5, 6.0)),
     ClusterFault("no connections left", use_up_connections, (0.5, 3.0)),
+    ClusterFault("Valkey cannot save", break_saving, (5.5, 7.0)),
     ClusterFault("PostgreSQL's disk full", fill_disk, (0.5, 3.0), missing=lambda stage: stage.no_disk),
     ClusterFault("PostgreSQL's log without room", fill_log, (0.0, 2.0), missing=lambda stage: stage.no_disk),
 )
