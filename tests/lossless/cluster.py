@@ -147,6 +147,12 @@ class ClusterStage(Stage):
         old, self.valkey = self.valkey, other
         old.remove()
 
+    def move_database(self, other: postgres.Postgres) -> None:
+        """Have the nodes find another PostgreSQL where the one was."""
+        self.postgres = other
+        for wires in self.wires:
+            wires.postgres.targets[:] = [other.folder / ".s.PGSQL.5432"]
+
     def _remove_valkey(self) -> None:
         self.valkey.remove()
 
