@@ -225,7 +225,9 @@ async def fail_valkey_over(place: Place) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def meddle(place: Place) -> AsyncIterator[None]:
-    """15, 24: frames come twice, late, in another order, damaged, of other versions, with more fields."""
+    """15, 24: frames come twice, late, in another order, damaged, of other versions, with more fields. At the
+    end many of all come once more.
+    """
     async with place.valkey, meddling(place.stage.valkey.path, await place.stage.chat_ids()):
         yield
 
@@ -340,7 +342,7 @@ FAULTS: Final = (
     ClusterFault("Valkey full", fill_valkey, (1.0, 3.0), is_of_the_bus=True),
     ClusterFault("hearers hung up on", hang_up_on_hearers, (1.0, 3.0), is_of_the_bus=True),
     ClusterFault("Valkey failed over", fail_valkey_over, (1.0, 3.0), is_of_the_bus=True),
-    ClusterFault("bus meddled with", meddle),
+    ClusterFault("bus meddled with", meddle, (3.0, 8.0)),
     ClusterFault("PostgreSQL crashed", crash_postgres, (0.0, 2.0)),
     ClusterFault("cut before COMMIT", cut_before_commit, (0.5, 2.0)),
     ClusterFault("cut after COMMIT", cut_after_commit, (0.5, 2.0)),
