@@ -42,6 +42,10 @@ class ValkeyServer(LocalValkey):
         """Let it go on."""
         os.kill(self.program.pid, signal.SIGCONT)
 
+    def drop_file(self) -> None:
+        """Remove what replication has left on disk: started again, it is to be empty."""
+        self._dump.unlink(missing_ok=True)
+
     def break_saving(self) -> None:
         """Have it fail to save: something is where its file would be. It refuses writes from then on."""
         self._dump.mkdir()

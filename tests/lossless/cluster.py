@@ -138,6 +138,7 @@ class ClusterStage(Stage):
         copy.ask("REPLICAOF", "127.0.0.1", str(self.valkey.port))
         assert await wait_until(lambda: b"master_link_status:up" in copy.ask("INFO", "replication"), HEALED)
         copy.ask("REPLICAOF", "NO", "ONE")
+        copy.drop_file()
         return copy
 
     def use_valkey(self, other: ValkeyServer) -> None:
