@@ -5,12 +5,16 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tools.cluster.valkey import LocalValkey, missing
+
+SAVED = 30.0
+"""Seconds that saving may take on a busy machine."""
 
 
 class ValkeyServer(LocalValkey):
@@ -37,6 +41,35 @@ class ValkeyServer(LocalValkey):
     def go_on(self) -> None:
         """Let it go on."""
         os.kill(self.program.pid, signal.SIGCONT)
+
+    def drop_file(self) -> None:
+        """Remove what replication has left on disk: started again, it is to be empty."""
+        self._dump.unlink(missing_ok=True)
+
+    def break_saving(self) -> None:
+        """Have it fail to save: something is where its file would be. It refuses writes from then on."""
+        self._dump.mkdir()
+        assert self.ask("CONFIG", "SET", "save", "3600 1") == b"+OK\r\n"
+        self._save("err")
+        assert self.ask("SET", "x", "y").startswith(b"-MISCONF")
+
+    def mend_saving(self) -> None:
+        """Have it save once more, and no longer."""
+        self._dump.rmdir()
+        self._save("ok")
+        assert self.ask("CONFIG", "SET", "save", "") == b"+OK\r\n"
+        self._dump.unlink()
+
+    @property
+    def _dump(self) -> Path:
+        return self.folder / "dump.rdb"
+
+    def _save(self, outcome: str) -> None:
+        assert self.ask("BGSAVE").startswith(b"+Background saving")
+        deadline = time.monotonic() + SAVED
+        while f"rdb_last_bgsave_status:{outcome}".encode() not in self.ask("INFO", "persistence"):
+            assert time.monotonic() < deadline, f"saving never ended with {outcome}"
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """End it at once."""

@@ -9,8 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Collection
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import aiohttp
 
 from tests import postgres
 from tests.harness.valkey import ValkeyServer
+from tests.lossless.disk import SmallDisk
 from tests.lossless.history import Seen, Whole, brief
 from tests.lossless.node import Node
 from tests.lossless.proxy import Proxy
@@ -31,6 +32,9 @@ NODES: Final = 3
 HEARTBEAT: Final = {"ping_interval": "1s", "ping_timeout": "2s"}
 
 QUICK: Final = {"offline_grace": "500ms", "message_rate": "100000/1m"}
+
+DISK: Final = 320 * 2**20
+"""Bytes of PostgreSQL's disk: room for its files, and for a copy of them."""
 
 HEALED: Final = 20.0
 """Seconds after a fault until all nodes are ready again."""
@@ -60,6 +64,8 @@ class ClusterStage(Stage):
         self.wires = [Wires() for _ in range(NODES)]
         self.valkey = ValkeyServer(port=free_port())
         self.database = ""
+        # Why PostgreSQL has no small disk of its own; None when it has.
+        self.no_disk: str | None = "not started"
         self._settings = {**FAST, **HEARTBEAT, **QUICK, **settings}
         self._stack = ExitStack()
 
@@ -80,7 +86,12 @@ class ClusterStage(Stage):
         await asyncio.gather(*(node.start() for node in self.nodes))
 
     def _start_servers(self) -> None:
-        self.postgres = self._stack.enter_context(postgres.running())
+        folder = self._stack.enter_context(postgres.folder_for_one())
+        self._disk = SmallDisk(folder, DISK)
+        self.no_disk = self._disk.mount()
+        if self.no_disk is None:
+            self._stack.callback(self._disk.unmount)
+        self.postgres = self._stack.enter_context(postgres.running_in(folder, postgres.TIGHT))
         self.database = self.postgres.create()
         self._stack.callback(self._remove_valkey)
         self.valkey.start()
@@ -104,6 +115,22 @@ class ClusterStage(Stage):
         """All chats there are."""
         return (await self.sql("SELECT id FROM chats")).split()
 
+    @asynccontextmanager
+    async def full_disk(self) -> AsyncIterator[None]:
+        """PostgreSQL's disk is full for the block; should it have ended, it is started again."""
+        await asyncio.to_thread(self._disk.fill)
+        try:
+            yield
+        finally:
+            self._disk.free()
+            await asyncio.to_thread(self._revive)
+
+    def _revive(self) -> None:
+        while not self.postgres.answers():
+            if not self.postgres.program.runs():
+                self.postgres.start()
+            time.sleep(0.05)
+
     async def stale_copy(self) -> ValkeyServer:
         """A Valkey with all that this one has now, and nothing that it will have."""
         copy = ValkeyServer(port=free_port())
@@ -111,6 +138,7 @@ class ClusterStage(Stage):
         copy.ask("REPLICAOF", "127.0.0.1", str(self.valkey.port))
         assert await wait_until(lambda: b"master_link_status:up" in copy.ask("INFO", "replication"), HEALED)
         copy.ask("REPLICAOF", "NO", "ONE")
+        copy.drop_file()
         return copy
 
     def use_valkey(self, other: ValkeyServer) -> None:
@@ -119,6 +147,12 @@ class ClusterStage(Stage):
             wires.valkey.targets[:] = [other.path]
         old, self.valkey = self.valkey, other
         old.remove()
+
+    def move_database(self, other: postgres.Postgres) -> None:
+        """Have the nodes find another PostgreSQL where the one was."""
+        self.postgres = other
+        for wires in self.wires:
+            wires.postgres.targets[:] = [other.folder / ".s.PGSQL.5432"]
 
     def _remove_valkey(self) -> None:
         self.valkey.remove()

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from tests.lossless.cluster import ClusterStage
-from tests.lossless.history import Fault, History
+from tests.lossless.history import Fail, Fault, History
 from tests.lossless.meddler import meddling
 from tests.lossless.nemesis import Strike
 from tests.lossless.node import Node
@@ -24,6 +24,9 @@ from tests.lossless.waiting import wait_until
 
 PATIENCE: Final = 30.0
 """Seconds after which a node must have started, whatever else is broken for a while."""
+
+DISK_BITES: Final = 10.0
+"""Seconds within which a full disk must have been felt: pages that are there have some room of their own."""
 
 Made: TypeAlias = AbstractAsyncContextManager[None]
 
@@ -37,6 +40,8 @@ class ClusterFault:
     hold: tuple[float, float] = (0.2, 3.0)
     is_of_the_bus: bool = False
     """Whether nodes may not hear each other meanwhile."""
+    missing: Callable[[ClusterStage], str | None] = lambda stage: None
+    """Why it cannot be made on a stage that serves, if it cannot."""
 
     def strike(self, place: "Place", halfway: Callable[[], None] = lambda: None) -> Strike:
         """The fault made and undone, for the nemesis; `halfway` is called in the middle of it."""
@@ -71,6 +76,10 @@ class Place:
         number = self._chance.choice(free or range(len(self._nodes)))
         async with self._nodes[number]:
             yield self.stage.nodes[number]
+
+    def refused(self) -> int:
+        """How many sends were refused so far because the database could not be used."""
+        return sum(one.code == "UNAVAILABLE" for one in self.history.of(Fail))
 
     async def start(self, node: Node) -> None:
         """Start a node, as its supervisor would: again and again while what it needs is broken, too."""
@@ -191,6 +200,17 @@ async def fill_valkey(place: Place) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def break_saving(place: Place) -> AsyncIterator[None]:
+    """13: Valkey is to save what it has, cannot, and refuses every write (MISCONF); publishing goes on."""
+    async with place.valkey:
+        await asyncio.to_thread(place.stage.valkey.break_saving)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(place.stage.valkey.mend_saving)
+
+
+@asynccontextmanager
 async def hang_up_on_hearers(place: Place) -> AsyncIterator[None]:
     """13: Valkey ends connections that do not read at once."""
     name, usual = "client-output-buffer-limit", "pubsub 33554432 8388608 60"
@@ -209,7 +229,9 @@ async def fail_valkey_over(place: Place) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def meddle(place: Place) -> AsyncIterator[None]:
-    """15, 24: frames come twice, late, in another order, damaged, of other versions, with more fields."""
+    """15, 24: frames come twice, late, in another order, damaged, of other versions, with more fields. At the
+    end many of all come once more.
+    """
     async with place.valkey, meddling(place.stage.valkey.path, await place.stage.chat_ids()):
         yield
 
@@ -274,6 +296,23 @@ async def use_up_connections(place: Place) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def fill_disk(place: Place) -> AsyncIterator[None]:
+    """19: PostgreSQL's disk has no room for new rows; lasts until that is felt, and then some."""
+    async with place.postgres, place.stage.full_disk():
+        before = place.refused()
+        await wait_until(lambda: place.refused() > before, DISK_BITES)
+        yield
+
+
+@asynccontextmanager
+async def fill_log(place: Place) -> AsyncIterator[None]:
+    """19: PostgreSQL's disk has no room for its write-ahead log, at which it ends, and has to be started."""
+    async with place.postgres, place.stage.full_disk():
+        await asyncio.to_thread(place.stage.postgres.run_out_of_log)
+        yield
+
+
+@asynccontextmanager
 async def weather(proxy: Proxy, up: Weather, down: Weather | None = None) -> AsyncIterator[None]:
     """Bad weather on a wire, both ways unless two are given."""
     proxy.become(lambda: (up, up if down is None else down))
@@ -307,12 +346,15 @@ FAULTS: Final = (
     ClusterFault("Valkey full", fill_valkey, (1.0, 3.0), is_of_the_bus=True),
     ClusterFault("hearers hung up on", hang_up_on_hearers, (1.0, 3.0), is_of_the_bus=True),
     ClusterFault("Valkey failed over", fail_valkey_over, (1.0, 3.0), is_of_the_bus=True),
-    ClusterFault("bus meddled with", meddle),
+    ClusterFault("bus meddled with", meddle, (3.0, 8.0)),
     ClusterFault("PostgreSQL crashed", crash_postgres, (0.0, 2.0)),
     ClusterFault("cut before COMMIT", cut_before_commit, (0.5, 2.0)),
     ClusterFault("cut after COMMIT", cut_after_commit, (0.5, 2.0)),
     ClusterFault("chats locked", lock_chats, (0.5, 6.0)),
     ClusterFault("no connections left", use_up_connections, (0.5, 3.0)),
+    ClusterFault("Valkey cannot save", break_saving, (5.5, 7.0)),
+    ClusterFault("PostgreSQL's disk full", fill_disk, (0.5, 3.0), missing=lambda stage: stage.no_disk),
+    ClusterFault("PostgreSQL's log without room", fill_log, (0.0, 2.0), missing=lambda stage: stage.no_disk),
 )
 
 RIGHTS: Final = 12.0

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Final
 
 DISK: Final = 96 * 2**20
-"""Bytes of it."""
+"""Bytes of it, where nothing else is said."""
 
 
 class SmallDisk:
     """A file system of a few megabytes that can be filled up. Needs the right to mount one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int = DISK) -> None:
         self.folder = folder
+        self._size = size
         self._ballast = folder / "ballast"
 
     def mount(self) -> str | None:
         """Make it; why that is not possible here, or None."""
         if shutil.which("mount") is None or os.geteuid() != 0:
             return "mounting a tmpfs needs root"
-        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(self.folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "tmpfs", str(self.folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return None if done.returncode == 0 else f"no tmpfs can be mounted here: {done.stderr.strip()}"
 

@@ -25,6 +25,15 @@ PAIRS: Final = tuple(combinations(FAULTS, 2))
 """Each two kinds of faults of a cluster; a seed's pair is that at its number, and so on from the start."""
 
 
+def missing_disks() -> str | None:
+    """Why no disk can be had here that may run full; None when one can."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = SmallDisk(Path(folder))
+        reason = disk.mount()
+        disk.unmount()
+    return None if reason is None else f"Without full disks: {reason}"
+
+
 class Game(ABC):
     """Runs on a stage of their own, made from a seed. `npm`: with the stock clients, too."""
 
@@ -51,11 +60,8 @@ class SingleGame(Game):
 
     def missing(self) -> str | None:
         """Small disks, perhaps."""
-        with tempfile.TemporaryDirectory() as folder:
-            disk = SmallDisk(Path(folder))
-            self._no_disk = disk.mount()
-            disk.unmount()
-        return None if self._no_disk is None else f"Without full disks: {self._no_disk}"
+        self._no_disk = missing_disks()
+        return self._no_disk
 
     @asynccontextmanager
     async def run(self, seed: int) -> AsyncIterator[tuple[str, Run]]:
@@ -85,8 +91,8 @@ class ClusterGame(Game):
     """
 
     def missing(self) -> str | None:
-        """PostgreSQL, perhaps: then nothing can be played."""
-        return postgres.missing()
+        """PostgreSQL, perhaps: then nothing can be played; or disks for it that may run full."""
+        return postgres.missing() or missing_disks()
 
     @asynccontextmanager
     async def run(self, seed: int) -> AsyncIterator[tuple[str, Run]]:
@@ -111,5 +117,7 @@ class _Lines:
     def __call__(self, history: History) -> list[Line]:
         place = Place(self._stage, history, random.Random(f"nodes {self._seed}"))
         return [
-            Line(random.Random(f"{fault.name} {self._seed}"), [fault.strike(place)]) for fault in self._pair
+            Line(random.Random(f"{fault.name} {self._seed}"), [fault.strike(place)])
+            for fault in self._pair
+            if fault.missing(self._stage) is None
         ]

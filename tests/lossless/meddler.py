@@ -10,9 +10,15 @@ from typing import Any, Final
 import hiredis
 import msgspec
 
+from tests.lossless.waiting import wait_until
+
 PREFIX: Final = "hubbub:0:"
 LATER: Final = 0.7
 """Seconds by which some frames come late."""
+KEPT: Final = 0.3
+"""The share of frames that come again when all meddling is over: the log has long gone on."""
+PATIENCE: Final = 20.0
+"""Seconds until what was kept must have come."""
 
 
 _pack: Any = hiredis.pack_command  # its stub knows tuples of one member only
@@ -80,35 +86,56 @@ WAYS: Final[tuple[Callable[[bytes], bytes], ...]] = (
 
 
 class Meddler:
-    """Hears all of these channels, and answers each frame with others."""
+    """Hears all of these channels, and answers each frame with others. What it keeps it says at the end."""
 
     def __init__(self, channels: Collection[str]) -> None:
         self._channels = channels
         self._random = random.Random("meddler")
         self._reader = hiredis.Reader()
-        self._late: list[tuple[str, bytes]] = []
+        self._kept: list[tuple[bytes, list[bytes]]] = []
         self._said: set[bytes] = set()
+        # Of what was kept, said by now, and not heard yet.
+        self._due: set[bytes] = set()
+        self._voice: asyncio.StreamWriter | None = None
 
     async def run(self, path: Path) -> None:
         """Meddle until cancelled."""
         reader, writer = await asyncio.open_unix_connection(path)
         _, voice = await asyncio.open_unix_connection(path)
+        self._voice = voice
         try:
             for channel in self._channels:
                 writer.write(_pack(("SSUBSCRIBE", PREFIX + channel)))
             while data := await reader.read(65_536):
                 self._reader.feed(data)
                 while (told := self._reader.gets()) is not False:
-                    if told[0] == b"smessage" and told[2] not in self._said:
-                        self._answer(told[1], told[2], voice)
+                    if told[0] == b"smessage":
+                        self._heard(told[1], told[2], voice)
         finally:
             writer.transport.abort()
             voice.transport.abort()
+
+    async def say_what_was_kept(self) -> None:
+        """Say what was kept; returns when it has come back from the bus."""
+        assert self._voice is not None
+        kept, self._kept = self._kept, []
+        self._random.shuffle(kept)
+        self._due = {frame for _, frames in kept for frame in frames}
+        for channel, frames in kept:
+            self._say(channel, frames, self._voice)
+        assert await wait_until(lambda: not self._due, PATIENCE), "what was kept never came"
+
+    def _heard(self, channel: bytes, frame: bytes, voice: asyncio.StreamWriter) -> None:
+        self._due.discard(frame)
+        if frame not in self._said:
+            self._answer(channel, frame, voice)
 
     def _answer(self, channel: bytes, frame: bytes, voice: asyncio.StreamWriter) -> None:
         made = [self._random.choice(WAYS)(frame) for _ in range(3)]
         self._random.shuffle(made)
         self._say(channel, made, voice)
+        if self._random.random() < KEPT:
+            self._kept.append((channel, [frame, *made]))
         asyncio.get_running_loop().call_later(LATER * self._random.random(), self._say, channel, made, voice)
 
     def _say(self, channel: bytes, frames: list[bytes], voice: asyncio.StreamWriter) -> None:
@@ -126,6 +153,7 @@ async def meddling(path: Path, chats: Collection[str]) -> AsyncIterator[None]:
     try:
         yield
         assert not running.done(), running.result()
+        await meddler.say_what_was_kept()
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):

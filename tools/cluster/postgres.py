@@ -108,7 +108,7 @@ class LocalPostgres:
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
         where = ("-D", str(self.data), "-k", str(self.sockets))
         self.program.launch((self._bin / "postgres", *where, *options), self.folder, user=self._user)
-        self.program.wait_until(self._answers)
+        self.program.wait_until(self.answers)
 
     def provide(self, database: str, sockets: Path) -> str:
         """Start the server with its socket in `sockets`, and return the URL of a database; what is not there
@@ -121,7 +121,8 @@ class LocalPostgres:
             self.sql(f"CREATE DATABASE {database}")
         return self.url(database)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes connections now."""
         asked = [str(self._bin / "pg_isready"), "-q", "-h", str(self.sockets)]
         return subprocess.run(asked, check=False, user=self._user, start_new_session=True).returncode == 0
 

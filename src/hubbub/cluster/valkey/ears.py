@@ -147,6 +147,7 @@ class Ears:
     # Connecting.
 
     async def _keep(self) -> None:
+        complained = False
         while True:
             await self._listen()
             self._hang_up()
@@ -156,8 +157,11 @@ class Ears:
                 self.reconnects += 1
                 log.info("the bus is heard again")
                 self._gap(None)
+                complained = False
             except (Unreachable, LineLost, TimeoutError) as error:
-                log.debug("the bus cannot be heard: %s", str(error) or "no answer in time")
+                level = logging.DEBUG if complained else logging.WARNING
+                log.log(level, "the bus cannot be heard: %s", str(error) or "no answer in time")
+                complained = True
 
     async def _listen(self) -> None:
         """Wait until a connection is lost, or proves to be deaf."""
