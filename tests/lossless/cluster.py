@@ -25,8 +25,8 @@ from tests.lossless.node import Node
 from tests.lossless.proxy import Proxy
 from tests.lossless.stage import FAST, Stage, judge_log
 from tests.lossless.violations import Violation
-from tests.lossless.waiting import wait_until
-from tools.cluster.program import free_port
+from tests.lossless.waiting import STEP, wait_until
+from tools.cluster.program import Failure, free_port
 
 NODES: Final = 3
 HEARTBEAT: Final = {"ping_interval": "1s", "ping_timeout": "2s"}
@@ -112,8 +112,15 @@ class ClusterStage(Stage):
         return await asyncio.to_thread(self.postgres.sql, statement, self.database)
 
     async def chat_ids(self) -> list[str]:
-        """All chats there are."""
-        return (await self.sql("SELECT id FROM chats")).split()
+        """All chats there are; asked until PostgreSQL answers, which may be broken itself just now."""
+        deadline = time.monotonic() + HEALED
+        while True:
+            try:
+                return (await self.sql("SELECT id FROM chats")).split()
+            except Failure:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(STEP)
 
     @asynccontextmanager
     async def full_disk(self) -> AsyncIterator[None]:
