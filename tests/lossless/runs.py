@@ -20,6 +20,9 @@ from tests.lossless.stage import Stage
 from tests.lossless.violations import Violation
 from tests.lossless.warden import Warden
 
+ENDED: Final = frozenset({"started", "disk free", "healed"})
+"""Entries that tell of a fault's end."""
+
 LANES: Final = 3
 """Messages that a client has on their way at once."""
 
@@ -124,7 +127,7 @@ class Run:
 def count(history: History) -> dict[str, int]:
     """What was done to the server in a run, and what it did."""
     counts = history.counts
-    faults = Counter(one.name for one in history.of(Fault) if one.name not in ("started", "disk free"))
+    faults = Counter(one.name for one in history.of(Fault) if one.name not in ENDED)
     refusals = Counter(one.code for one in history.of(Fail))
     recoveries = list(history.of(Recovered))
     return {
