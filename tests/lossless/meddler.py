@@ -25,8 +25,16 @@ _pack: Any = hiredis.pack_command  # its stub knows tuples of one member only
 
 
 def version(number: int) -> Callable[[bytes], bytes]:
-    """The same in a version of before or of later."""
-    return lambda frame: _changed(frame, {"v": number, "k": "message"})
+    """In a version of before or of later, where fields mean something else: whoever reads it is misled."""
+
+    def make(frame: bytes) -> bytes:
+        fields = _read(frame) | {"v": number, "n": "meddler", "c": 0}
+        message = fields["b"].get("message") if isinstance(fields["b"], dict) else None
+        if isinstance(message, dict):
+            message |= {"seq": message["seq"] + 1, "content": "misread"}
+        return msgspec.msgpack.encode(fields)
+
+    return make
 
 
 def more_fields(frame: bytes) -> bytes:
