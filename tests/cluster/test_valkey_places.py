@@ -75,6 +75,7 @@ async def test_dead(pair: tuple[Cluster, Cluster]) -> None:
 async def test_made_up_names(pair: tuple[Cluster, Cluster], monkeypatch: pytest.MonkeyPatch) -> None:
     """However many are asked for, Valkey is asked seldom."""
     _, here = pair
+    await here.places.names()
     monkeypatch.setattr(places, "_AGAIN", 60.0)
     asked = 0
     ask = here._membership.ask
@@ -90,6 +91,21 @@ async def test_made_up_names(pair: tuple[Cluster, Cluster], monkeypatch: pytest.
     assert (set(found), asked) == ({None}, 1)
     assert [await here.places.find("nobody") for _ in range(10)] == [None] * 10
     assert asked == 1
+
+
+async def test_nobody_has_asked(pair: tuple[Cluster, Cluster], valkey: ValkeyServer) -> None:
+    """A node that never looked anybody up knows the others all the same, when Valkey is away."""
+    _, here = pair
+
+    async def is_known() -> bool:
+        return "there" in here.places._known
+
+    await wait_until(is_known, "the node to be known")
+    valkey.pause()
+    try:
+        assert await here.nodes.names() == ["here", "there"]
+    finally:
+        valkey.go_on()
 
 
 async def test_with_valkey_away(pair: tuple[Cluster, Cluster], valkey: ValkeyServer) -> None:

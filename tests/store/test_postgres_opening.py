@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,27 @@ async def test_something_else_listens() -> None:
     port = other.sockets[0].getsockname()[1]
     await refusal(f"postgresql://ann:{SECRET}@127.0.0.1:{port}/chat")
     other.close()
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps TLS from being spoken is told apart: the server's no, and certificates."""
+
+    async def say_no(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readexactly(8)
+        writer.write(b"N")
+        writer.close()
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plain = await asyncio.start_server(say_no, "127.0.0.1", 0)
+    url = f"postgresql://ann:{SECRET}@127.0.0.1:{plain.sockets[0].getsockname()[1]}/chat?sslmode="
+    told = await refusal(f"{url}require")
+    assert "does not speak TLS" in told
+    assert "sslmode=disable in database_url" in told
+    assert "set sslrootcert=FILE in database_url" in await refusal(f"{url}verify-full")
+    nowhere = tmp_path / "nowhere.crt"
+    assert "set sslrootcert=FILE" in await refusal(f"{url}verify-full&sslrootcert={nowhere}")
+    plain.close()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ async def open_cluster(
         for batches in (limits, states):
             await batches.close()
         raise
+    places.start()
     bus.subscribe(registry.heard)
     bus.subscribe(nodes.heard)
     return cluster

@@ -20,6 +20,9 @@ _OLD: Final = 1.0
 _AGAIN: Final = 0.1
 """Seconds between two look-ups."""
 
+_KEPT_UP: Final = 5.0
+"""Seconds after which all are looked up in any case, to be known when Valkey is away."""
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a node answers the others, and the key that proves a caller to be one of them."""
@@ -42,6 +45,11 @@ class Places:
         self._known: dict[str, Place] = {}
         self._looked_at = -_OLD
         self._looking: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Know who is there, also when nobody asks."""
+        self._keeping = asyncio.create_task(self._keep_up())
 
     async def find(self, name: str) -> Place | None:
         """Return where a node is; None where there is none of that name. With Valkey away, as it was."""
@@ -64,9 +72,15 @@ class Places:
 
     async def close(self) -> None:
         """Look nothing up any more."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait((self._looking,))
+        for task in (self._keeping, self._looking):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(_KEPT_UP)
 
     def _look(self) -> "asyncio.Task[None]":
         if self._looking is None:

@@ -1,6 +1,7 @@
 """The URL of a database: how it is told to people, and what is said when nobody can connect there."""
 
 import asyncio
+import ssl
 from typing import Final
 
 import asyncpg
@@ -38,11 +39,27 @@ def unusable(url: str, error: BaseException) -> StoreUnusable:
     for kind, remedy in REMEDIES:
         if isinstance(error, kind):
             return StoreUnusable(f"{where} {remedy}")
+    if (problem := _tls_problem(url, error)) is not None:
+        return StoreUnusable(f"{where} {problem}")
     if isinstance(error, OSError):
         # The driver's own words name host and port again, and with several hosts all of them.
         reason = error.strerror if error.errno is not None and error.strerror else "no server answers"
-        return StoreUnusable(f"{where} cannot be reached ({reason.lower()}): does PostgreSQL run there?")
+        return StoreUnusable(
+            f"{where} cannot be reached ({reason.lower()}): does PostgreSQL run where database_url says?"
+        )
     if isinstance(error, asyncpg.PostgresError):
         return StoreUnusable(f"{where} cannot be used: {str(error).splitlines()[0]}")
     # The driver's complaint about a URL may cite it.
     return StoreUnusable(f"{where} cannot be connected to: mind the form and the options of database_url")
+
+
+def _tls_problem(url: str, error: BaseException) -> str | None:
+    """What is wrong with TLS, if that is the matter: the driver has no errors of its own for it."""
+    told = str(error)
+    if "rejected SSL upgrade" in told:
+        return "does not speak TLS: switch it on there (ssl = on), or set sslmode=disable in database_url"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"shows a certificate that is not trusted ({error.verify_message}): mind sslrootcert"
+    if "root certificate file" in told or (isinstance(error, FileNotFoundError) and "sslrootcert=" in url):
+        return "cannot be checked, no file has the authority: set sslrootcert=FILE in database_url"
+    return None
