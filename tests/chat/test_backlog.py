@@ -1,7 +1,9 @@
 """What Socket.IO's own recovery may leave out, where one store writes and where several do."""
 
 from collections.abc import Mapping
+from random import Random
 
+import msgspec
 import pytest
 
 from hubbub.chat.backlog import Backlog, Offset
@@ -23,7 +25,7 @@ class SomeLog:
         self, chat_id: str, *, after: int = 0, before: int | None = None, limit: int, newest: bool = False
     ) -> list[Message]:
         assert before is not None
-        return [m for m in self._messages if m.chat_id == chat_id and after < m.seq < before]
+        return [m for m in self._messages if m.chat_id == chat_id and after < m.seq < before][:limit]
 
 
 def _message(chat_id: str, seq: int, position: int) -> Message:
@@ -73,3 +75,49 @@ async def test_several_writers(after: dict[str, int], offset: int | None, expect
     client begins anew, rather than get a message twice or never.
     """
     assert await replayed(False, after, offset) == expected
+
+
+class LongLog:
+    """A log of many chats with a long history, in an order of its own; `read_in_all` counts what was read."""
+
+    def __init__(self, chats: int, length: int) -> None:
+        turns = [chat for chat in range(chats) for _ in range(length)]
+        Random(chats).shuffle(turns)
+        self.messages: dict[str, list[Message]] = {str(chat): [] for chat in range(chats)}
+        for position, chat in enumerate(turns, start=1):
+            mine = self.messages[str(chat)]
+            mine.append(_message(str(chat), len(mine) + 1, position))
+        self.read_in_all = 0
+
+    async def read(
+        self, chat_id: str, *, after: int = 0, before: int | None = None, limit: int, newest: bool = False
+    ) -> list[Message]:
+        found = self.messages[chat_id][after : (before or 0) - 1][:limit]
+        self.read_in_all += len(found)
+        return found
+
+
+@pytest.mark.parametrize(("chats", "length"), [(1, 20), (1, 900), (3, 100), (3, 400), (200, 2), (200, 300)])
+async def test_a_queue_is_the_oldest_of_all_chats(chats: int, length: int) -> None:
+    """And no more is read than a multiple of what it may hold, however many chats were missed as a whole."""
+    long = LongLog(chats, length)
+    log: Log = long  # type: ignore[assignment]  # as much of it as is asked for
+    after = {chat_id: number % 3 for number, chat_id in enumerate(long.messages)}
+    upto = dict.fromkeys(after, length)
+    owed = sorted(
+        (one for mine in long.messages.values() for one in mine if one.seq > after[one.chat_id]),
+        key=lambda one: one.position,
+    )
+    missed = await Backlog(log, 100_000_000).queue(after, upto)
+    assert [one.position for one in missed.messages] == [one.position for one in owed[:500]]
+    assert missed.truncated == (len(owed) > 500)
+    assert long.read_in_all <= 1000 + 8 * chats
+
+
+async def test_a_queue_fits_into_a_quarter_of_an_outbox() -> None:
+    """What does not fit is to be read by history."""
+    log: Log = LongLog(2, 200)  # type: ignore[assignment]  # as much of it as is asked for
+    missed = await Backlog(log, 40_000).queue({"0": 0, "1": 0}, {"0": 200, "1": 200})
+    sizes = [len(msgspec.json.encode(one.message)) for one in missed.messages]
+    assert missed.truncated
+    assert 10_000 - 2 * max(sizes) < sum(sizes) <= 10_000

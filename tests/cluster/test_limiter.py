@@ -189,3 +189,16 @@ async def test_a_steady_user_is_remembered_for_one_window_only() -> None:
     (keys,) = limiter._by_window.values()
     log = keys.young.get("user") or keys.old["user"]
     assert len(log.times) <= 130
+
+
+async def test_who_is_counted_often_holds_up_nobody_else() -> None:
+    """A user may ask by a thousand sockets at once, each attempt a look of its own: who comes behind them is
+    counted beside them.
+    """
+    async with open_ports("valkey") as ports:
+        crowd = [asyncio.create_task(ports.limiter.hit("mallory", 3, 60.0)) for _ in range(1000)]
+        await asyncio.sleep(0)
+        assert await ports.limiter.hit("ann", 3, 60.0) is None
+        assert sum(one.done() for one in crowd) < 100
+        answers = await asyncio.gather(*crowd)
+        assert (answers.count(None), set(answers[:3])) == (3, {None})

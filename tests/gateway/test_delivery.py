@@ -191,6 +191,26 @@ async def test_a_gap_is_healed_once_the_log_answers(monkeypatch: pytest.MonkeyPa
     assert socket.got == [1, 2, 3, 4]
 
 
+async def test_what_the_log_does_not_have_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A telling of a message that there is not, out of a lost history or from somebody with access to the
+    bus, is not looked for without end; what follows is told.
+    """
+    monkeypatch.setattr("hubbub.gateway.delivery._HEAL_RETRY", 0.0)
+    log, socket = FakeLog(0), FakeSocket()
+    delivery = delivery_of(log, socket)
+    await delivery.enter(client_of(socket), CHAT)
+    log.committed = 2
+    for seq in (2, 9, 2**53):
+        delivery.deliver(telling(seq))
+    async with asyncio.timeout(5):
+        await settle(delivery)
+    assert socket.got == [1, 2]
+    log.committed = 4
+    delivery.deliver(telling(4))
+    await settle(delivery)
+    assert socket.got == [1, 2, 3, 4]
+
+
 async def test_the_last_one_out_leaves_nothing_behind() -> None:
     """A room without sockets is forgotten, also when entering fails."""
     log, socket = FakeLog(0), FakeSocket()

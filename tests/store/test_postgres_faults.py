@@ -255,6 +255,29 @@ async def test_a_cancelled_caller_changes_all_or_nothing(database_url: str) -> N
     await again.close()
 
 
+async def test_a_cancelled_reader_costs_no_connection(database_url: str) -> None:
+    """Clients can have reads given up as fast as they can send. The server of the database is not to begin
+    and end a process for each.
+    """
+    store = await PostgresStore.open(database_url)
+    await people(store, "ann")
+    foreign = await asyncpg.connect(database_url)
+    count = (
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'hubbub' AND datname = current_database()"
+    )
+    await asyncio.gather(*(store.user("ann") for _ in range(20)))
+    before = await foreign.fetch(count)
+    for turns in range(60):
+        reading = asyncio.create_task(store.user("ann"))
+        for _ in range(turns % 10):
+            await asyncio.sleep(0)
+        reading.cancel()
+    assert await store.user("ann") is not None
+    assert set(await foreign.fetch(count)) == set(before)
+    await foreign.close()
+    await store.close()
+
+
 async def test_what_was_submitted_is_done_before_closing(database_url: str) -> None:
     """Closing waits for messages on their way, and refuses new ones."""
     store = await PostgresStore.open(database_url)

@@ -6,8 +6,9 @@ What a recovery sends must fit into the outbox of the socket that recovers, or t
 disconnected for it, again and again.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Container, Mapping
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
@@ -19,6 +20,9 @@ from hubbub.store import records
 from hubbub.store.base import Log
 
 _REPLAY_LIMIT: Final = 5000
+
+_SHORTEST_PAGE: Final = 8
+"""Messages that are read of a chat at a time, at least."""
 
 _QUEUE_SHARE: Final = 4
 """A queue may be this part of an outbox: it is sent twice, in the answer and as an event."""
@@ -58,13 +62,32 @@ class Backlog:
         self._replay_bytes = outbox * 3 // 4
 
     async def queue(self, after: Mapping[str, int], upto: Mapping[str, int]) -> Missed:
-        """Return what lies behind `after` up to `upto` in each chat, as much as a queue may hold."""
-        found: list[records.Message] = []
-        for chat_id in after:
-            found += await self._between(chat_id, after[chat_id], upto, MAX_QUEUE + 1)
-        told = [_told(one) for one in _in_order(found, None)]
-        kept = _fitting(told, MAX_QUEUE, self._queue_bytes)
-        return Missed(kept, truncated=len(kept) < len(told))
+        """Return what lies behind `after` up to `upto` in each chat, as much as a queue may hold.
+
+        No more is read of a chat than may be needed: there may be many, with all of their history missed.
+        """
+        page = max(_SHORTEST_PAGE, MAX_QUEUE // max(1, len(after)) + 1)
+        pages: dict[str, deque[records.Message]] = {}
+        oldest: list[tuple[int, str]] = []
+        for chat_id, seq in after.items():
+            pages[chat_id] = deque(await self._between(chat_id, seq, upto, page))
+            if pages[chat_id]:
+                oldest.append((pages[chat_id][0].position, chat_id))
+        heapify(oldest)
+        kept: list[MessageNew] = []
+        room = self._queue_bytes
+        while oldest:
+            _, chat_id = heappop(oldest)
+            one = pages[chat_id].popleft()
+            kept.append(_told(one))
+            room -= _size(kept[-1])
+            if len(kept) > MAX_QUEUE or room < 0:
+                return Missed(kept[:-1], truncated=True)
+            if not pages[chat_id]:
+                pages[chat_id].extend(await self._between(chat_id, one.seq, upto, page))
+            if pages[chat_id]:
+                heappush(oldest, (pages[chat_id][0].position, chat_id))
+        return Missed(kept, truncated=False)
 
     async def replay(
         self,
@@ -88,7 +111,7 @@ class Backlog:
         if owed is None:
             return None
         messages = [_told(one) for one in owed]
-        if len(_fitting(messages, _REPLAY_LIMIT, self._replay_bytes)) < len(messages):
+        if sum(map(_size, messages)) > self._replay_bytes:
             return None
         number = Counter(one.chat_id for one in owed)
         return Replay(messages, {chat: max(seq, upto[chat] - number[chat]) for chat, seq in after.items()})
@@ -174,10 +197,6 @@ def _told(message: records.Message) -> MessageNew:
     return MessageNew(message=wire.message(message), position=message.position)
 
 
-def _fitting(messages: list[MessageNew], most: int, room: int) -> list[MessageNew]:
-    """Cut a list of messages at `most` of them, and where they take more than `room` bytes."""
-    for index, one in enumerate(messages):
-        room -= len(msgspec.json.encode(one.message))
-        if index == most or room < 0:
-            return messages[:index]
-    return messages
+def _size(told: MessageNew) -> int:
+    """How many bytes a message takes."""
+    return len(msgspec.json.encode(told.message))

@@ -322,8 +322,9 @@ class Delivery:
     async def _read_gap(self, chat_id: str, room: LiveRoom) -> None:
         try:
             while room.parked and self._rooms.get(chat_id) is room and room.seq is not None:
+                first = min(room.parked)
                 try:
-                    missing = await self._messages.after(chat_id, room.seq, min(room.parked), _PAGE)
+                    missing = await self._messages.after(chat_id, room.seq, first, _PAGE)
                 except Exception as error:
                     log.warning(
                         "chat %s: missed messages cannot be read yet: %s",
@@ -335,6 +336,9 @@ class Delivery:
                     continue
                 room.parked.update((one.message.seq, one) for one in missing)
                 self._catch_up(room)
+                if not missing:
+                    # What is told was committed with all before it. This was not: it is of no log, or forged.
+                    room.parked.pop(first, None)
         finally:
             room.healing = False
 

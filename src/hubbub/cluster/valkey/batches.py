@@ -104,6 +104,9 @@ class Batches:
         self._fence = fence
         self._line: Line | None = None
         self._waiting: deque[_Operation[Any]] = deque()
+        # Those that wait for another one with the same subject, which is in `_waiting`: so a subject that is
+        # wanted much holds up nobody but itself.
+        self._behind: dict[str, deque[_Operation[Any]]] = {}
         self._batch: list[_Operation[Any]] = []
         self._patience = Patience(self._give_up) if in_haste else None
         self._wake = asyncio.Event()
@@ -134,9 +137,26 @@ class Batches:
         if self._line is None or (self._patience is not None and self._patience.is_over):
             raise Away
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Operation(subject, make, outcome, fenced))
+        self._enqueue(_Operation(subject, make, outcome, fenced))
         self._wake.set()
         return await outcome
+
+    def _enqueue(self, operation: _Operation[Any]) -> None:
+        if operation.subject is None:
+            self._waiting.append(operation)
+        elif operation.subject in self._behind:
+            self._behind[operation.subject].append(operation)
+        else:
+            self._behind[operation.subject] = deque()
+            self._waiting.append(operation)
+
+    def _advance(self, subject: str) -> None:
+        """The first operation of a subject is in a batch: the next one may be in the next."""
+        behind = self._behind[subject]
+        if behind:
+            self._waiting.append(behind.popleft())
+        else:
+            del self._behind[subject]
 
     # Connecting.
 
@@ -173,7 +193,10 @@ class Batches:
     def _give_up(self) -> None:
         """Let nobody wait any longer. What has been begun goes on, but changes nothing if it has not yet."""
         waiting, self._waiting = self._waiting, deque()
+        behind, self._behind = self._behind, {}
         _fail(waiting)
+        for operations in behind.values():
+            _fail(operations)
         _fail(self._batch)
 
     # One batch after the other.
@@ -197,14 +220,13 @@ class Batches:
 
     def _gather(self) -> list[_Operation[Any]]:
         batch: list[_Operation[Any]] = []
-        subjects: set[str] = set()
         while self._waiting and len(batch) < _MOST:
-            first = self._waiting[0]
-            if first.subject in subjects or (batch and first.fenced != batch[0].fenced):
+            if batch and self._waiting[0].fenced != batch[0].fenced:
                 break
             batch.append(self._waiting.popleft())
-            if first.subject is not None:
-                subjects.add(first.subject)
+        for operation in batch:
+            if operation.subject is not None:
+                self._advance(operation.subject)
         return batch
 
     async def _carry_out(self, line: Line, batch: list[_Operation[Any]]) -> None:

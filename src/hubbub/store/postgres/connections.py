@@ -6,7 +6,7 @@
                    COMMIT unanswered -> what does the server say of this transaction? never again blindly
 
 A connection that failed is thrown away, and another one is opened when it is needed: a server that was away
-needs no restart of this one. A change that was begun is finished, also when its caller has gone away.
+needs no restart of this one. What was begun is finished, also when its caller has gone away.
 """
 
 import asyncio
@@ -99,10 +99,19 @@ class Connections:
             raise (unstorable(error) if is_refused(error) else unavailable(error)) from error
 
     async def _query(self, query: Callable[[Connection], Awaitable[T]]) -> T:
-        connection = await self._pool.take()
+        """Ask by a free connection. Whoever goes away meanwhile lets it answer: a query that is cut off costs
+        its connection, and another one is far more work than an answer that nobody wants.
+        """
+        work = asyncio.create_task(self._ask(await self._pool.take(), query))
+        self._begun.add(work)
+        work.add_done_callback(self._finished)
+        return await asyncio.shield(work)
+
+    async def _ask(self, connection: Connection, query: Callable[[Connection], Awaitable[T]]) -> T:
         is_good = False
         try:
-            result = await query(connection)
+            async with asyncio.timeout(OPERATION):
+                result = await query(connection)
             is_good = True
             return result
         except asyncpg.PostgresError as error:

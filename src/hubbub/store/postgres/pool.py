@@ -39,6 +39,7 @@ class Pool:
         self._free: list[Connection] = []
         self._room = asyncio.Semaphore(most)
         self._opened: set[Connection] = set()
+        self._closed = False
 
     async def take(self) -> Connection:
         """Return a connection, which must be given back. Raises what the driver raises."""
@@ -49,10 +50,22 @@ class Pool:
                 if not connection.is_closed():
                     return connection
                 self._opened.discard(connection)
-            return await self._open()
+            opening = asyncio.create_task(self._open())
         except BaseException:
             self._room.release()
             raise
+        try:
+            return await asyncio.shield(opening)
+        except BaseException:
+            opening.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, opening: asyncio.Task[Connection]) -> None:
+        """Let others have a connection that nobody waits for any more, if it was opened."""
+        if opening.cancelled() or opening.exception() is not None:
+            self._room.release()
+        else:
+            self.give_back(opening.result(), is_good=not self._closed)
 
     async def _open(self) -> Connection:
         connection = await asyncpg.connect(
@@ -77,6 +90,7 @@ class Pool:
 
     def close(self) -> None:
         """Cut all connections, those in use as well."""
+        self._closed = True
         for connection in self._opened:
             connection.terminate()
         self._opened.clear()
