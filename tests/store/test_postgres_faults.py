@@ -157,6 +157,36 @@ async def test_the_server_crashes_and_comes_back(own_server: postgres.Postgres, 
     assert set(acknowledged) <= set(stored)
 
 
+async def test_a_number_that_a_crash_gave_away_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server that crashes forgets transactions that left nothing on its disk, and others get their numbers:
+    what one of these came to says nothing of the one before it.
+    """
+    monkeypatch.setattr(connections, "OPERATION", 60.0)
+    with (
+        postgres.folder_for_one() as folder,
+        postgres.running_in(folder, {"wal_writer_delay": "10s"}) as server,
+    ):
+        name = server.create()
+        async with Wire(tmp_path, server.folder).open() as wire:
+            store = await PostgresStore.open(f"postgresql://postgres@/{name}?host={tmp_path}")
+            await room(store, "a", "ann", "bob")
+            wire.cut, wire.stays_down = "before", True
+            sending = asyncio.ensure_future(store.append(message("a", "ann", "text", client_message_id="k")))
+            while not wire.cuts:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(server.crash)
+            await asyncio.to_thread(server.start)
+            for _ in range(10):
+                await asyncio.to_thread(server.sql, "SELECT pg_current_xact_id()", name)
+            wire.mend()
+            with pytest.raises(StoreUnavailable):
+                await sending
+            assert await sound(store) == []
+            await eventually(store, "k")
+            assert await sound(store) == ["k"]
+            await store.close()
+
+
 @pytest.mark.slow
 async def test_a_server_that_hangs(own_server: postgres.Postgres, alone: PostgresStore) -> None:
     """Reads and writes fail within their deadline, however many wait; afterwards everything works again."""

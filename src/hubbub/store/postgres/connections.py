@@ -185,7 +185,7 @@ class Connections:
     async def _transact(self, change: Callable[[Transaction], Awaitable[T]]) -> T:
         connection = await self._pool.take()
         transaction = Transaction(connection)
-        epoch = self._history.epoch
+        life = self._life
         is_good = False
         try:
             result = await self._change(transaction, change)
@@ -204,7 +204,7 @@ class Connections:
         finally:
             self._pool.give_back(connection, is_good=is_good)
         # A transaction without a name has changed nothing.
-        if transaction.xid is not None and not await self._is_committed(transaction.xid, epoch):
+        if transaction.xid is not None and not await self._is_committed(transaction.xid, life):
             raise broken
         return result
 
@@ -224,10 +224,16 @@ class Connections:
             return False
         return True
 
-    async def _is_committed(self, xid: str, epoch: str) -> bool:
-        """Ask what became of a transaction whose COMMIT was not answered.
+    @property
+    def _life(self) -> tuple[str, str]:
+        """What the number of a transaction is good for: another history and a crash begin anew."""
+        return self._history.epoch, self._history.life
 
-        Raises `TimeoutError` (by the caller's deadline) while nobody can tell.
+    async def _is_committed(self, xid: str, life: tuple[str, str]) -> bool:
+        """Ask what became of a transaction whose COMMIT was not answered, in the `life` in which it was made.
+
+        Raises `StoreUnavailable` when nobody can tell any more, `TimeoutError` (by the caller's deadline)
+        while nobody can.
         """
         while True:
             try:
@@ -235,9 +241,9 @@ class Connections:
             except FAILED as error:
                 log.info("a commit was not answered, and what became of it not yet either: %s", error)
                 status = "unknown"
-            if self._history.epoch != epoch:
+            if self._life != life:
                 # The number may be another transaction's by now.
-                raise StoreUnavailable("the database was replaced during a commit")
+                raise StoreUnavailable("the database crashed or was replaced during a commit")
             if status in {"committed", "aborted"}:
                 return bool(status == "committed")
             await asyncio.sleep(_PAUSE)

@@ -31,6 +31,7 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS
     (SELECT value FROM meta WHERE name = 'place') AS stored_place,
     (SELECT value FROM meta WHERE name = 'epoch') AS epoch,
     (SELECT id FROM messages WHERE position = $1) AS known,
+    (SELECT stats_reset::text FROM pg_stat_bgwriter) AS life,  -- a crash is what resets it
     CASE current_setting('synchronous_commit')
         WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
 """
@@ -54,6 +55,9 @@ class History:
 
     def __init__(self) -> None:
         self.epoch = ""
+        # Changes with each crash of the server, which may give the numbers of transactions anew that have left
+        # nothing on its disk.
+        self.life = ""
         self._newest = _NONE
         self._told: list[Callable[[str], None]] = []
         self._looking = asyncio.Lock()
@@ -71,6 +75,7 @@ class History:
         async with self._looking:  # one after the other, or an older look could overrule a newer one
             known = self._newest  # before looking: what is committed meanwhile may not be seen
             row = await _look(connection, known)
+            self.life = str(row["life"])
             if row["read_only"]:
                 raise StoreUnavailable("the database server is a standby, or read-only")
             epoch = row["epoch"]
