@@ -173,7 +173,7 @@ async def test_a_number_that_a_crash_gave_away_again(monkeypatch: pytest.MonkeyP
             wire.cut, wire.stays_down = "before", True
             sending = asyncio.ensure_future(store.append(message("a", "ann", "text", client_message_id="k")))
             while not wire.cuts:
-                await asyncio.sleep(0.01)
+                await asyncio.wait((sending,), timeout=0.01)
             await asyncio.to_thread(server.crash)
             await asyncio.to_thread(server.start)
             for _ in range(10):

@@ -55,8 +55,8 @@ class History:
 
     def __init__(self) -> None:
         self.epoch = ""
-        # Changes with each crash of the server, which may give the numbers of transactions anew that have left
-        # nothing on its disk.
+        # Changes with each crash of the server, which may give numbers of transactions anew: of those that have
+        # left nothing on its disk.
         self.life = ""
         self._newest = _NONE
         self._told: list[Callable[[str], None]] = []
