@@ -221,3 +221,16 @@ async def test_nothing_is_left_behind(house: House) -> None:
     assert await house.registry.count_typing() == 0
     assert house.timers.pending == 0
     await house.typing.close()
+
+
+async def test_typing_that_ended_elsewhere_begins_anew(house: House) -> None:
+    """A message sent over another node ends what was begun here; the next word is told like the first."""
+    there = Typing(house.registry, house.bus, broadcast_limit=1000, timeout=3.0, timers=house.timers)
+    desk, phone = await house.enter("ada"), await house.enter("ada")
+    for _ in range(2):
+        await house.says(desk, typing=True)
+        there.stop(phone, CHAT)
+        await house.timers.advance(0.0)
+        assert house.heard() == [("ada", True), ("ada", False)]
+    await house.timers.advance(10.0)
+    assert house.heard() == []

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hubbub.chat import wire
 from hubbub.chat.backlog import Backlog
 from hubbub.chat.messages import Messages
-from hubbub.chat.recovery import Recovery
-from hubbub.chat.trail import Place
+from hubbub.chat.recovery import Recovery, Resumed
+from hubbub.chat.trail import Place, hashed
 from hubbub.cluster.base import Connection, MessageNew
 from hubbub.cluster.local import LocalBus
 from hubbub.contract import objects
@@ -332,6 +332,37 @@ async def test_only_what_is_known_for_sure() -> None:
     assert last_told() is None
     beat()
     assert last_told() == []
+
+
+async def test_a_heartbeat_before_the_answer_confirms_nothing() -> None:
+    """A heartbeat may go out while a socket that takes a session up enters its rooms, with the answer still
+    to come: that may be lost, and is asked for again with the same token.
+    """
+    log, store = FakeLog(Random(1)), FakeStore()
+    node = Node(log, store)
+    await node.fill()
+    before, client = node.client(), node.client()
+    token = (await node.recovery.create(before.trail)).token
+    await node.recovery.joined(before.trail, "a", await node.delivery.enter(before, "a"))
+    await node.recovery.end(before.trail, None, on_purpose=False)
+    for _ in range(3):
+        log.commit("a")
+        await node.tell("a")
+    await node.delivery.enter(client, "a")
+    session = cast("records.RecoverySession", store.session)
+    resumed = Resumed(session, session.positions, [])
+    missed = await node.backlog.queue(session.positions, {"a": 3})
+    new = await node.recovery.take_over(client.trail, resumed, hashed(token.partition(".")[2]))
+    node.recovery.ping_sent(client.trail, node.delivery.live(client), node.delivery.count())
+    answer, _ = node.recovery.recovered(client.trail, resumed, missed, new)
+    assert [one.seq for one in answer.session.message_queue] == [1, 2, 3]
+    node.recovery.pong(client.trail)
+    assert client.trail.positions == {"a": 0}
+    assert client.trail.keys.spent_hash is not None
+    node.recovery.ping_sent(client.trail, node.delivery.live(client), node.delivery.count())
+    node.recovery.pong(client.trail)
+    assert client.trail.positions == {"a": 3}
+    assert client.trail.keys.spent_hash is None
 
 
 def test_numbers_are_forgotten() -> None:

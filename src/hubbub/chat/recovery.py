@@ -305,6 +305,8 @@ class Recovery:
         """Return the answer to a socket that took over a session, whose new token is `token`, and what else
         it is told.
         """
+        # A heartbeat that went out while rooms were entered was sent before all this.
+        trail.mark = None
         queue = [one.message for one in missed.messages]
         session = self._facts(trail, sorted(resumed.positions), queue, token)
         answer = answers.Recovered(session=session, reset=resumed.reset, truncated=missed.truncated)

@@ -110,6 +110,9 @@ class Typing:
         if typist is None:
             # One who was typing already began on another node, which has told it.
             typist = self._typists[key] = _Typist(who, announced=not began and not crowded)
+        elif began:
+            # What was told before has ended on another node, or by another socket in the same moment.
+            typist.announced = False
         typist.who = who
         self._ends.set(key)
         if not typist.announced and not crowded:
