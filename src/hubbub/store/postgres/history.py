@@ -55,7 +55,7 @@ class History:
 
     def __init__(self) -> None:
         self.epoch = ""
-        # Changes with each crash of the server, which may give numbers of transactions anew: of those that have
+        # Changes with each crash of the server, which may give numbers of transactions anew that have
         # left nothing on its disk.
         self.life = ""
         self._newest = _NONE
