@@ -1,6 +1,7 @@
 """Socket.IO's own recovery, and that by token, on another node than before."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import aiohttp
 import pytest
 
 from tests.harness.balancer import balancing
-from tests.harness.clients import Client
+from tests.harness.clients import Client, Json
 from tests.harness.inbox import eventually
 from tests.harness.node_client import NodeClient
+from tests.harness.raw_client import RawSocket
 from tests.harness.servers import serve
 from tests.harness.users import new_user
 from tests.harness.valkey import ValkeyServer
@@ -129,6 +131,48 @@ async def cut(client: NodeClient) -> None:
     client.cut()
     await client.wait_disconnect()
     client.inbox.log[:] = [event for event in client.inbox.log if not event.name.startswith("$")]
+
+
+async def test_a_room_joined_on_the_next_node(
+    tmp_path: Path, postgres_server: Postgres, valkey: ValkeyServer
+) -> None:
+    """It stays in the session, though the node before notices late that the client has gone, and stores what
+    it knows of that.
+    """
+    database = (postgres_server, postgres_server.create())
+    async with several(tmp_path, database, valkey.url, 3, ping_interval="2s", ping_timeout="2s") as nodes:
+        user, other = new_user(), new_user()
+        early, late = await nodes.chat_of(other, user), await nodes.chat_of(other, user)
+        peer = await nodes.connect(2, other)
+        first, second, third = (world.raw() for world in nodes.worlds)
+        auth: Json = {"token": user.token()}
+        sid = await first.connect(auth)
+        auth["pid"] = welcome(first)["pid"]
+        assert (await first.request("join:chat", {"chatId": early}))["success"]
+        first.answer_heartbeats = False  # its node hears nothing of it any more
+        assert await second.connect(auth) == sid
+        assert (await second.request("join:chat", {"chatId": late}))["success"]
+        await first.inbox.wait("$disconnect", timeout=AGAIN)
+
+        async def is_cleared_away() -> bool:
+            return (await metrics_of(nodes.worlds[0].server.url))["hubbub_sockets"] == 0
+
+        await eventually(is_cleared_away, AGAIN)
+        await nodes.server(1).kill()  # the second node has no time to store anything more
+        assert await third.connect(auth) == sid
+        for chat_id in (early, late):
+            await peer.join(chat_id)
+            await peer.say(chat_id, "text")
+        told = await third.wait_event("message:new", 2)
+        assert [one["chatId"] for one in told] == [early, late]
+        for raw in (first, second, third):
+            await raw.close()
+
+
+def welcome(raw: RawSocket) -> Json:
+    """What a client was welcomed with."""
+    answer: Json = json.loads(next(one for one in raw.packets if one.startswith("40"))[len("40/chat,") :])
+    return answer
 
 
 async def test_another_history(tmp_path: Path, postgres_server: Postgres, valkey: ValkeyServer) -> None:

@@ -42,6 +42,23 @@ async def test_saving_replaces_a_session(store: Store) -> None:
     assert await store.session_by_pid(b"first", NOW) is None
 
 
+async def test_a_session_that_another_socket_has_taken_up(store: Store) -> None:
+    """Who had it before changes nothing any more, though both have the same keys; a new token goes before."""
+    await people(store, "ann")
+    before = session("s", pid_hash=b"p", positions={"a": 1}, taken_at=5)
+    after = session("s", pid_hash=b"p", positions={"a": 1, "b": 2}, taken_at=6)
+    await store.save_session(before)
+    await store.save_session(after)
+    await store.save_session(msgspec.structs.replace(before, positions={"a": 9}))
+    assert await store.session_by_pid(b"p", NOW) == after
+    further = msgspec.structs.replace(after, positions={"a": 3, "b": 3})
+    await store.save_session(further)
+    assert await store.session_by_pid(b"p", NOW) == further
+    renewed = msgspec.structs.replace(before, token_hash=b"t")
+    await store.save_session(renewed, renews=True)
+    assert await store.session("s", NOW) == renewed
+
+
 async def test_a_session_that_somebody_else_has_gone_on_with(store: Store) -> None:
     """Who has another token than the stored one changes nothing, unless the token is a new one."""
     await people(store, "ann")

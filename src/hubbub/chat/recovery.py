@@ -257,7 +257,13 @@ class Recovery:
         positions = {**trail.positions, **resumed.positions}
         keys = Keys(None, session.token_hash, session.spent_hash)
         place = Place(
-            session.id, session.connected_at, positions, keys, trail.pid, saved_at=session.last_activity
+            session.id,
+            session.connected_at,
+            positions,
+            keys,
+            trail.pid,
+            saved_at=session.last_activity,
+            taken_at=max(now(), session.taken_at + 1),  # later by any node's clock
         )
         self._move(trail, place)
         return displaced

@@ -53,6 +53,7 @@ class Place(msgspec.Struct, frozen=True):
     keys: Keys
     pid: str | None
     saved_at: int
+    taken_at: int
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -82,6 +83,7 @@ class Trail:
         "saved_at",
         "since",
         "socket_id",
+        "taken_at",
         "user_id",
     )
 
@@ -102,6 +104,8 @@ class Trail:
         self.positions: dict[str, int] = {}
         self.mark: dict[str, int] | None = None
         self.saved_at = 0
+        # What is stored of this session from before, or from elsewhere, is the less to count.
+        self.taken_at = who.connected_at
 
         # In the order in which the node tells messages: behind how many of them it begins what the client is
         # not known to have, now and with the next heartbeat answer; and what was sent before those, from the
@@ -128,7 +132,7 @@ class Trail:
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.id, self.connected_at, self.positions, self.keys, self.pid, self.saved_at)
+        return Place(self.id, self.connected_at, self.positions, self.keys, self.pid, self.saved_at, self.taken_at)
 
     def move(self, place: Place) -> None:
         """Stand somewhere else."""
@@ -138,13 +142,14 @@ class Trail:
         self.keys = place.keys
         self.pid = place.pid
         self.saved_at = place.saved_at
+        self.taken_at = place.taken_at
         self.mark = None
         self.stray()
 
     def detach(self) -> Place:
         """Stand alone: nothing brings it back before it gets a token; return where it stood."""
         place = self.place
-        self.move(Place(_session_id(), self.connected_at, self.positions, Keys(), None, 0))
+        self.move(Place(_session_id(), self.connected_at, self.positions, Keys(), None, 0, now()))
         return place
 
     def renew(self, spent_hash: bytes | None) -> str:
@@ -192,4 +197,5 @@ class Trail:
             last_activity=self.last_activity,
             expires_at=self.last_activity + ttl,
             last_told=last_told,
+            taken_at=self.taken_at,
         )

@@ -200,6 +200,7 @@ sessions: Final = Table(
     Column("last_activity", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("last_told", _TEXT),
+    Column("taken_at", BigInteger, nullable=False, server_default="0"),
     Index("sessions_expiry", "expires_at"),
     Index("sessions_pid", "pid_hash", unique=True),
 )

@@ -17,16 +17,21 @@ TOTALS: Final = Selection(sessions.TOTALS)
 FORGET: Final = "DELETE FROM sessions WHERE id = ANY($1::text[])"
 RENEW: Final = """
 INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
-    last_activity, expires_at, last_told)
+    last_activity, expires_at, last_told, taken_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
-    $8::bigint[], $9::bigint[], $10::bigint[], $11::text[])
+    $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[])
 ON CONFLICT (id) DO UPDATE SET
     user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
     spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
     connected_at = excluded.connected_at, last_activity = excluded.last_activity,
-    expires_at = excluded.expires_at, last_told = excluded.last_told
+    expires_at = excluded.expires_at, last_told = excluded.last_told, taken_at = excluded.taken_at
 """
-SAVE: Final = RENEW + "WHERE sessions.token_hash IS NOT DISTINCT FROM excluded.token_hash"
+SAVE: Final = (
+    RENEW
+    + """
+WHERE sessions.token_hash IS NOT DISTINCT FROM excluded.token_hash AND sessions.taken_at <= excluded.taken_at
+"""
+)
 """What another node has gone on with stays as it is."""
 
 DELETE_EXPIRED: Final = """

@@ -28,18 +28,21 @@ _last_told = msgspec.json.Decoder(records.LastTold)
 
 _SAVE: Final = """
     WITH k(id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at, last_activity,
-        expires_at, last_told) AS (VALUES :rows)
+        expires_at, last_told, taken_at) AS (VALUES :rows)
     INSERT INTO sessions (id, user_id, socket_id, token_hash, spent_hash, pid_hash, positions, connected_at,
-        last_activity, expires_at, last_told)
+        last_activity, expires_at, last_told, taken_at)
     SELECT * FROM k WHERE id <> ''
     ON CONFLICT (id) DO UPDATE SET
         user_id = excluded.user_id, socket_id = excluded.socket_id, token_hash = excluded.token_hash,
         spent_hash = excluded.spent_hash, pid_hash = excluded.pid_hash, positions = excluded.positions,
         connected_at = excluded.connected_at, last_activity = excluded.last_activity,
-        expires_at = excluded.expires_at, last_told = excluded.last_told
+        expires_at = excluded.expires_at, last_told = excluded.last_told, taken_at = excluded.taken_at
     """
-RENEW: Final = Bulk(_SAVE, 11)
-SAVE: Final = Bulk(_SAVE + "WHERE sessions.token_hash IS excluded.token_hash", 11)
+_UNLESS_TAKEN: Final = """
+    WHERE sessions.token_hash IS excluded.token_hash AND sessions.taken_at <= excluded.taken_at
+    """
+RENEW: Final = Bulk(_SAVE, 12)
+SAVE: Final = Bulk(_SAVE + _UNLESS_TAKEN, 12)
 
 
 FORGET: Final = Bulk("WITH k(id) AS (VALUES :rows) DELETE FROM sessions WHERE id IN (SELECT id FROM k)", 1)
@@ -108,6 +111,7 @@ def row_of(session: records.RecoverySession) -> Row:
         session.last_activity,
         session.expires_at,
         None if session.last_told is None else msgspec.json.encode(session.last_told).decode(),
+        session.taken_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a socket was told last is kept with its session (docs/decisions/0020)."""
+"""What a socket was told last is kept with its session, and when it took that up (docs/decisions/0020)."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,5 +10,6 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Add a column. Nodes of before leave it as it is: to them it is not there."""
+    """Add columns. Nodes of before leave them as they are: to them they are not there."""
     op.add_column("sessions", sa.Column("last_told", TEXT))
+    op.add_column("sessions", sa.Column("taken_at", sa.BigInteger, nullable=False, server_default="0"))
