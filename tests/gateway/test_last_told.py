@@ -272,7 +272,7 @@ class Life:
             await self.happen()
         self.check([(one.message.chat_id, one.message.seq) for one in replay.messages], upto)
         trail = client.trail
-        trail.move(Place(session.id, 0, replay.positions, trail.keys, trail.pid, 0))
+        trail.move(Place(session.id, 0, replay.positions, trail.keys, trail.pid, 0, 0))
         node.recovery._open[session.id] = trail
         for one in replay.messages:
             client.socket.send(delivery.encode_message(one))

@@ -90,7 +90,8 @@ async def test_a_database_of_before(database: Database) -> None:
     await store.close()
     with closing(sqlite3.connect(database.path)) as raw, raw:
         raw.execute("DROP TABLE tail")
-        raw.execute("ALTER TABLE sessions DROP COLUMN last_told")
+        for column in ("last_told", "taken_at"):
+            raw.execute(f"ALTER TABLE sessions DROP COLUMN {column}")
         raw.execute("UPDATE alembic_version SET version_num = '0002'")
     store = await SqliteStore.open(database.path)
     after = await say(store, "a", "ann", "d")

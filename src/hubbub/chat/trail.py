@@ -132,7 +132,9 @@ class Trail:
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.id, self.connected_at, self.positions, self.keys, self.pid, self.saved_at, self.taken_at)
+        return Place(
+            self.id, self.connected_at, self.positions, self.keys, self.pid, self.saved_at, self.taken_at
+        )
 
     def move(self, place: Place) -> None:
         """Stand somewhere else."""

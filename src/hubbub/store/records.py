@@ -187,8 +187,7 @@ class RecoverySession(msgspec.Struct, frozen=True, kw_only=True):
     told by the client, or confirmed by a heartbeat answer), or to `VOID`. `token_hash` is the current
     recovery token's, `spent_hash` the one it replaced, good until the client has answered a heartbeat;
     `pid_hash` is the hash of Socket.IO's own private id. `expires_at` moves with every save. `last_told` is
-    put down at the end of a connection, if its node knows. `taken_at` grows with each socket that goes on with
-    the session.
+    put down at the end of a connection, if its node knows. `taken_at` grows with each socket that goes on.
     """
 
     id: str
