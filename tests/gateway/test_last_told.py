@@ -90,10 +90,16 @@ class FakeStore:
         if self.late_for is not None:
             self.late[self.late_for] = session
         else:
-            self.session = session
+            self.store(session)
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         saved.set_result(None)
         return saved
+
+    def store(self, session: records.RecoverySession) -> None:
+        """Keep a session, unless another socket has taken it up."""
+        before = self.session
+        if before is None or before.id != session.id or before.taken_at <= session.taken_at:
+            self.session = session
 
 
 class FakeSocket:
@@ -202,7 +208,7 @@ class Life:
             node = self.rnd.choice(self.nodes)
             # The same node has stored that by now, or has failed to.
             if (late := self.store.late.pop(node, None)) and self.rnd.random() < 0.5:
-                self.store.session = late
+                self.store.store(late)
             session = self.store.session
             if session is None:
                 return
@@ -225,13 +231,13 @@ class Life:
         for _ in range(STEPS):
             chance = self.rnd.random()
             if self.store.late and chance < 0.05:
-                self.store.session = self.store.late.popitem()[1]
-            elif chance < 0.05:
-                await self.join(node, client, self.rnd.choice(CHATS))
+                self.store.store(self.store.late.popitem()[1])
             elif chance < 0.1:
+                await self.join(node, client, self.rnd.choice(CHATS))
+            elif chance < 0.15:
                 node.recovery.ping_sent(client.trail, node.delivery.live(client), node.delivery.count())
                 self.marked = len(got_by(client))
-            elif chance < 0.15 and self.marked is not None:
+            elif chance < 0.2 and self.marked is not None:
                 node.recovery.pong(client.trail)
                 self.confirmed, self.marked = self.marked, None
             else:
@@ -272,7 +278,8 @@ class Life:
             await self.happen()
         self.check([(one.message.chat_id, one.message.seq) for one in replay.messages], upto)
         trail = client.trail
-        trail.move(Place(session.id, 0, replay.positions, trail.keys, trail.pid, 0, 0))
+        taken = session.taken_at + 1
+        trail.move(Place(session.id, 0, replay.positions, trail.keys, trail.pid, 0, taken_at=taken))
         node.recovery._open[session.id] = trail
         for one in replay.messages:
             client.socket.send(delivery.encode_message(one))
