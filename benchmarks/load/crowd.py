@@ -122,7 +122,7 @@ class Crowd:
         except LoadError:
             member.cut = True
         said = member.conversation
-        return not member.cut and said.transcript.received(member) < said.sent
+        return not member.cut and member.transcript.received(member) < said.sent
 
     def stop(self) -> None:
         """Send no more."""
@@ -175,14 +175,14 @@ class Crowd:
         if not size:
             raise LoadError(f"the connection of member {member.number} ended: closed by the server")
         received = self._view[:size]
-        if not member.tail and member.conversation.transcript.data.startswith(received, member.position):
+        if not member.tail and member.transcript.data.startswith(received, member.position):
             member.position += size
         else:
             self._walk(member, bytes(received))
 
     def _walk(self, member: Member, received: bytes) -> None:
         """The slow way: frame by frame, for what is not simply the next known messages."""
-        transcript = member.conversation.transcript
+        transcript = member.transcript
         data, at = transcript.rewind(member) + received, 0
         if not member.upgraded:
             data = member.upgrade(data)
@@ -202,7 +202,7 @@ class Crowd:
                 if known := transcript.skip(member, view[at:]):
                     at += known
                     continue
-                transcript.accept(member, data[at:end])
+                transcript = member.hear(data[at:end])
             elif data.startswith(ACK, start):
                 member.acknowledge(data[start:end])
             else:

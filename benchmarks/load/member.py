@@ -17,7 +17,8 @@ class Conversation:
 
     room: Room
     content: int
-    transcript: Transcript = field(default_factory=Transcript)
+    transcripts: list[Transcript] = field(default_factory=lambda: [Transcript()])
+    """One for each way in which nodes word the same messages: members of one node get the same bytes."""
     talking: bool = False
     joined: int = 0
     sent: int = 0
@@ -25,6 +26,19 @@ class Conversation:
     asides: int = 0
     """Frames that were neither a message nor an ack: presence, receipts, heartbeats."""
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Messages known so far."""
+        return max(transcript.count for transcript in self.transcripts)
+
+    def transcript_of(self, first: bytes) -> Transcript:
+        """The transcript of a member whose first message is in this frame."""
+        for transcript in self.transcripts:
+            if not transcript.is_worded_otherwise(first):
+                return transcript
+        self.transcripts.append(Transcript())
+        return self.transcripts[-1]
 
     def complain(self, problem: str) -> None:
         """Keep the first few problems: one is enough to make the result invalid."""
@@ -46,13 +60,14 @@ class Member(Client):
     `position` and `deviation` are how far it is in the room's transcript (`transcript.Reading`).
     """
 
-    __slots__ = ("conversation", "deviation", "joined", "position", "request", "sender", "sent")
+    __slots__ = ("conversation", "deviation", "joined", "position", "request", "sender", "sent", "transcript")
 
     def __init__(
         self, number: int, endpoint: Endpoint, place: int, conversation: Conversation, *, sender: bool
     ) -> None:
         super().__init__(number, endpoint, conversation.room.auths[place])
         self.conversation = conversation
+        self.transcript = conversation.transcripts[0]
         self.sender = sender
         self.sent = 0
         self.joined = False
@@ -69,6 +84,13 @@ class Member(Client):
             )
         elif not payload.startswith(b"42"):
             raise self.unexpected(payload)
+
+    def hear(self, frame: bytes) -> Transcript:
+        """Take a message; the transcript that it, and what follows, belongs to."""
+        if not self.position:
+            self.transcript = self.conversation.transcript_of(frame)
+        self.transcript.accept(self, frame)
+        return self.transcript
 
     def say(self) -> None:
         """Send the next message."""

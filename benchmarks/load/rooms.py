@@ -65,11 +65,9 @@ def fall_silent(crowd: Crowd) -> None:
 def _received(crowd: Crowd) -> tuple[int, int]:
     """Deliveries and messages so far. Where there is no one order, the transcript is behind: acks count."""
     crowd.sweep()
-    deliveries = sum(member.conversation.transcript.received(member) for member in crowd.prompt)
+    deliveries = sum(member.transcript.received(member) for member in crowd.prompt)
     ordered = crowd.plan.ordered
-    return deliveries, sum(
-        said.transcript.count if ordered else said.acknowledged for said in crowd.conversations
-    )
+    return deliveries, sum(said.count if ordered else said.acknowledged for said in crowd.conversations)
 
 
 def settle(crowd: Crowd) -> None:
@@ -78,8 +76,7 @@ def settle(crowd: Crowd) -> None:
 
     def settled() -> bool:
         return all(said.acknowledged == said.sent for said in crowd.conversations) and all(
-            member.conversation.transcript.received(member) == member.conversation.sent
-            for member in crowd.prompt
+            member.transcript.received(member) == member.conversation.sent for member in crowd.prompt
         )
 
     crowd.run(settled, time.monotonic() + _SETTLE_SECONDS)
@@ -92,14 +89,16 @@ def counted(crowd: Crowd) -> Counts:
     deviations = [member.deviation for member in crowd.members if member.deviation is not None]
     most = {id(said): 0 for said in crowd.conversations}
     for member, said in members:
-        most[id(said)] = max(most[id(said)], said.transcript.received(member))
+        most[id(said)] = max(most[id(said)], member.transcript.received(member))
     return Counts(
         sent=sum(said.sent for said in crowd.conversations),
         acknowledged=sum(said.acknowledged for said in crowd.conversations),
         broadcast=sum(most.values()),
         # Who was cut off has a beginning of it, without gaps; the rest is for a recovery.
         lost=sum(
-            said.transcript.lost(member, said.transcript.received(member) if _is_cut(member) else said.sent)
+            member.transcript.lost(
+                member, member.transcript.received(member) if _is_cut(member) else said.sent
+            )
             for member, said in members
         ),
         repeated=sum(deviation.repeated for deviation in deviations),
@@ -113,5 +112,6 @@ def _is_cut(member: Member) -> bool:
 
 def complaints(crowd: Crowd) -> tuple[str, ...]:
     """What was wrong with single messages, the first few."""
-    found = [problem for said in crowd.conversations for problem in said.transcript.problems]
+    transcripts = [one for said in crowd.conversations for one in said.transcripts]
+    found = [problem for one in transcripts for problem in one.problems]
     return (*crowd.problems[:5], *found[:5])

@@ -68,6 +68,12 @@ class Transcript:
         self.problems: list[str] = []
         self._sent: dict[int, int] = {}
 
+    def is_worded_otherwise(self, first: bytes) -> bool:
+        """Whether a frame has the first message in other bytes than these."""
+        if not self.count or self.data.startswith(first):
+            return False
+        return _numbers(first) == _numbers(bytes(self.data[: self.ends[1]]))
+
     @property
     def count(self) -> int:
         """Messages known so far, which is also the newest `seq`."""
