@@ -12,7 +12,7 @@ from tests.lossless.arena import Arena
 from tests.lossless.clients import Way
 from tests.lossless.cluster import ClusterStage
 from tests.lossless.history import Restored
-from tests.lossless.scenarios import Scene
+from tests.lossless.scenarios import Actor, Scene
 from tests.lossless.violations import show
 
 KEPT = 3
@@ -41,18 +41,7 @@ async def test_the_tail_is_lost(cluster: ClusterStage) -> None:
         arena.history.add(Restored())
         cluster.put_back(copy)
         await asyncio.to_thread(cluster.postgres.start)
-        codes = await asyncio.gather(*(node.gone(30) for node in cluster.nodes))
-        assert codes == [1, 1, 1]
-        await asyncio.gather(*(node.start() for node in cluster.nodes))
-
-        await scene.returns(sender)
-        await sender.say(scene.chat, *range(20, 30))
-        for reader in readers:
-            await scene.returns(reader)
-        await sender.say(scene.chat, 30)
-        await arena.settle()
-        found = await arena.judge()
-        assert not found, show(arena.history.entries, found)
+        await all_begin_anew(cluster, arena, scene, sender, readers)
 
 
 async def test_a_standby_takes_over(tmp_path: Path) -> None:
@@ -79,19 +68,26 @@ async def test_a_standby_takes_over(tmp_path: Path) -> None:
             arena.history.add(Restored())
             await asyncio.to_thread(standby.promote, standby.folder)
             cluster.move_database(standby)
-            codes = await asyncio.gather(*(node.gone(30) for node in cluster.nodes))
-            assert codes == [1, 1, 1]
-            await asyncio.gather(*(node.start() for node in cluster.nodes))
-
-            await scene.returns(sender)
-            await sender.say(scene.chat, *range(20, 30))
-            for reader in readers:
-                await scene.returns(reader)
-            await sender.say(scene.chat, 30)
-            await arena.settle()
-            found = await arena.judge()
-            assert not found, show(arena.history.entries, found)
+            await all_begin_anew(cluster, arena, scene, sender, readers)
             assert await last_seq(cluster, scene.chat) == KEPT + 11
+
+
+async def all_begin_anew(
+    cluster: ClusterStage, arena: Arena, scene: Scene, sender: Actor, readers: list[Actor]
+) -> None:
+    """The nodes notice and end; started again, they serve everybody who comes back, of the new history."""
+    codes = await asyncio.gather(*(node.gone(30) for node in cluster.nodes))
+    assert codes == [1, 1, 1]
+    await asyncio.gather(*(node.start() for node in cluster.nodes))
+
+    await scene.returns(sender)
+    await sender.say(scene.chat, *range(20, 30))
+    for reader in readers:
+        await scene.returns(reader)
+    await sender.say(scene.chat, 30)
+    await arena.settle()
+    found = await arena.judge()
+    assert not found, show(arena.history.entries, found)
 
 
 async def has_kept(standby: postgres.Postgres, database: str) -> bool:
